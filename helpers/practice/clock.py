@@ -1,0 +1,85 @@
+"""Real time, or a frozen clock: one that stands still between requests and moves only by computed durations.
+
+All times are nanoseconds since 1970, all durations nanoseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+SECOND = 1_000_000_000
+FROZEN = 1_767_268_800 * SECOND  # 2026-01-01 12:00:00 UTC
+
+# What a frozen request takes: to load, for each token of the prompt, for each token of the reply.
+LOAD, READ, WRITE = 1_200_000, 2_000_000, 15_000_000
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The server's clock."""
+
+    frozen: bool = False
+
+    def now(self) -> int:
+        return FROZEN if self.frozen else time.time_ns()
+
+
+@dataclass
+class Meter:
+    """How long one reply takes and when its parts are made: measured, or computed on a frozen clock."""
+
+    clock: Clock
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    _started: int = field(default_factory=time.monotonic_ns)
+    _loaded: int = 0
+    _first: int = 0
+
+    def loaded(self) -> None:
+        self._loaded = time.monotonic_ns()
+
+    def wrote(self, tokens: int) -> None:
+        if not self._first:
+            self._first = time.monotonic_ns()
+        self.reply_tokens += tokens
+
+    def at(self) -> int:
+        """The time now, by the server's clock."""
+        return FROZEN + sum(self.durations()) if self.clock.frozen else time.time_ns()
+
+    def durations(self) -> tuple[int, int, int]:
+        """Loading, reading the prompt, writing the reply."""
+        if self.clock.frozen:
+            return LOAD, READ * self.prompt_tokens, WRITE * self.reply_tokens
+        now = time.monotonic_ns()
+        first = self._first or now
+        return self._loaded - self._started, first - self._loaded, now - first
+
+    def metrics(self) -> dict[str, int]:
+        """Ollama's six numbers at the end of a reply; zeros are left out, as there."""
+        load, read, write = self.durations()
+        total = load + read + write
+        numbers = {
+            "total_duration": total + LOAD if self.clock.frozen else total,
+            "load_duration": load,
+            "prompt_eval_count": self.prompt_tokens,
+            "prompt_eval_duration": read,
+            "eval_count": self.reply_tokens,
+            "eval_duration": write,
+        }
+        return {name: number for name, number in numbers.items() if number}
+
+
+def rfc3339(nanoseconds: int, local: bool = False) -> str:
+    """A time as Go writes it: up to nine digits of a second, in UTC or with the local zone's offset."""
+    seconds, rest = divmod(nanoseconds, SECOND)
+    when = datetime.fromtimestamp(seconds, timezone.utc)
+    if local:
+        when = when.astimezone()
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    zone = when.strftime("%z")
+    return (
+        when.strftime("%Y-%m-%dT%H:%M:%S") + fraction + ("Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}")
+    )

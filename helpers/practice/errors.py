@@ -1,0 +1,36 @@
+"""Refusals, in the words of the servers this one stands for; the words are data (errors.toml)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .toml import read
+
+_TABLE = read(Path(__file__).with_name("errors.toml"))
+
+
+class Refusal(Exception):
+    """A request that is answered with an error of Ollama's."""
+
+    def __init__(self, key: str, **words: Any) -> None:
+        self.status, text = _TABLE["ollama"][key]
+        self.text = text.format(**words)
+        super().__init__(self.text)
+
+
+def refuse_format(value: Any) -> Refusal:
+    """The refusal of a `format` that is neither json nor a schema; Go shows the raw JSON quoted."""
+    return Refusal("format", quoted=json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False))
+
+
+class OpenAIRefusal(Exception):
+    """A request that is answered with an error of OpenAI's; `param` names the field at fault."""
+
+    def __init__(self, key: str, /, param: str | None = None, **words: Any) -> None:
+        self.status, kind, code, text = _TABLE["openai"][key]
+        message = text.format(param=param, **words)
+        code = code.format(**words) or None
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        super().__init__(message)
