@@ -1,0 +1,391 @@
+"""Ollama's OpenAI-compatible surface, `/v1/*`: requests turned into native ones, replies turned back.
+
+Source of every rule and shape: openai/openai.go and middleware/openai.go, v0.32.15. An error raised while the
+request is read is written by the middleware (no line end); one raised by the native handler ends with a line
+end.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from . import names
+from .clock import SECOND
+from .engines import Piece
+from .errors import Refusal
+from .gojson import BadBody, List, Struct, decode, decode_base64, encode
+from .ollama import (
+    BARE_JSON,
+    CALL_ID,
+    JSON,
+    TOOL,
+    Started,
+    input_texts,
+    logprob_item,
+    route,
+    start_chat,
+    start_embed,
+    vectors,
+)
+from .state import Stamp, practice_of, run
+from .store import Model
+
+SSE = "text/event-stream"
+
+EFFORTS = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "max": "max",
+    "xhigh": "max",
+    "ultra": "max",
+}
+ERROR_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
+
+MESSAGE = Struct(
+    "openai.Message",
+    {
+        "role": "string",
+        "content": "any",
+        "reasoning": "string",
+        "tool_calls": List(
+            "[]openai.ToolCall",
+            Struct(
+                "openai.ToolCall",
+                {
+                    "id": "string",
+                    "index": "int",
+                    "type": "string",
+                    "function": Struct("struct", {"name": "string", "arguments": "string"}),
+                },
+            ),
+        ),
+        "name": "string",
+        "tool_call_id": "string",
+    },
+    root="Message",
+)
+CHAT = Struct(
+    "openai.ChatCompletionRequest",
+    {
+        "model": "string",
+        "messages": List("[]openai.Message", MESSAGE),
+        "stream": "bool",
+        "stream_options": Struct("openai.StreamOptions", {"include_usage": "bool"}, root="StreamOptions"),
+        "max_tokens": "int",
+        "seed": "int",
+        "stop": "any",
+        "temperature": "float64",
+        "frequency_penalty": "float64",
+        "presence_penalty": "float64",
+        "top_p": "float64",
+        "response_format": Struct(
+            "openai.ResponseFormat",
+            {
+                "type": "string",
+                "json_schema": Struct("openai.JsonSchema", {"schema": "any"}, root="JsonSchema"),
+            },
+            root="ResponseFormat",
+        ),
+        "tools": List("[]api.Tool", TOOL),
+        "reasoning": Struct("openai.Reasoning", {"effort": "string"}, root="Reasoning"),
+        "reasoning_effort": "string",
+        "logprobs": "bool",
+        "top_logprobs": "int",
+    },
+    root="ChatCompletionRequest",
+)
+EMBED = Struct(
+    "openai.EmbedRequest",
+    {"input": "any", "model": "string", "dimensions": "int", "encoding_format": "string"},
+    root="EmbedRequest",
+)
+
+
+def _read(body: bytes, shape: Struct) -> dict[str, Any]:
+    try:
+        return decode(body, shape)
+    except BadBody as error:
+        raise Refusal("body", text=error) from error
+
+
+def _reply(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes = b"\n") -> Response:
+    return Response(encode(value) + end, status, headers={"content-type": kind})
+
+
+def _refused(refusal: Refusal, in_middleware: bool) -> Response:
+    kind = ERROR_TYPES.get(refusal.status, "api_error")
+    body = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
+    if in_middleware:
+        return _reply(body, refusal.status, JSON, b"")
+    return _reply(body, refusal.status)
+
+
+# --- chat completions -----------------------------------------------------------------------------
+
+
+async def chat_completions(request: Request) -> Response:
+    body = await request.body()
+    practice, stamp = practice_of(request), Stamp.of(request, body)
+    try:
+        asked = _read(body, CHAT)
+        native = _native_chat(asked)
+    except Refusal as refusal:
+        return _refused(refusal, in_middleware=True)
+    try:
+        started = start_chat(practice, native, stamp)
+    except Refusal as refusal:
+        return _refused(refusal, in_middleware=False)
+    head = {
+        "id": f"chatcmpl-{stamp.number(999)}",
+        "object": "chat.completion",
+        "created": started.meter.at() // SECOND,
+        "model": asked.get("model", ""),
+        "system_fingerprint": "fp_ollama",
+    }
+    if started.ask is None:
+        return _reply({**head, "choices": [_choice(_message([]), started.done)], "usage": _usage(started)})
+    pieces = run(practice, started.ask, started.meter)
+    if asked.get("stream"):
+        head["object"] = "chat.completion.chunk"
+        usage = (asked.get("stream_options") or {}).get("include_usage", False)
+        return StreamingResponse(_frames(pieces, started, head, usage), headers={"content-type": SSE})
+    made = [piece async for piece in pieces]
+    choice = _choice(_message(made, started), _finish(made))
+    if started.ask.logprobs is not None:
+        choice["logprobs"] = {"content": [logprob_item(one) for piece in made for one in piece.logprobs]}
+    return _reply({**head, "choices": [choice], "usage": _usage(started)})
+
+
+def _native_chat(asked: dict[str, Any]) -> dict[str, Any]:
+    messages = asked.get("messages", [])
+    if not messages:
+        raise Refusal("no messages")
+    native: dict[str, Any] = {"model": asked.get("model", ""), "messages": _native_messages(messages)}
+    options: dict[str, Any] = {
+        key: asked[key] for key in ("seed", "frequency_penalty", "presence_penalty") if key in asked
+    }
+    options |= {"temperature": asked.get("temperature", 1.0), "top_p": asked.get("top_p", 1.0)}
+    if "max_tokens" in asked:
+        options["num_predict"] = asked["max_tokens"]
+    if isinstance(stop := asked.get("stop"), str):
+        options["stop"] = [stop]
+    elif isinstance(stop, list):
+        options["stop"] = [text for text in stop if isinstance(text, str)]
+    wanted = asked.get("response_format") or {}
+    if wanted.get("type") == "json_object":
+        native["format"] = "json"
+    elif wanted.get("type") == "json_schema":
+        native["format"] = (wanted.get("json_schema") or {}).get("schema")
+    effort = (asked.get("reasoning") or {}).get("effort") or asked.get("reasoning_effort") or ""
+    if effort:
+        if effort not in EFFORTS:
+            raise Refusal("effort", value=effort)
+        native["think"] = EFFORTS[effort]
+    for key in ("tools", "logprobs", "top_logprobs"):
+        if key in asked:
+            native[key] = asked[key]
+    return {**native, "options": options}
+
+
+def _native_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    native: list[dict[str, Any]] = []
+    for message in messages:
+        role, content = message.get("role", ""), message.get("content")
+        tool_name = message.get("name") or _called(messages, message.get("tool_call_id", ""))
+        shared = {"role": role, "tool_name": tool_name, "tool_call_id": message.get("tool_call_id", "")}
+        shared = {key: value for key, value in shared.items() if value}
+        if isinstance(content, list):
+            native += [{**shared, **_native_part(part)} for part in content]
+            continue
+        calls = [_native_call(call) for call in message.get("tool_calls", [])]
+        if not isinstance(content, str) and not (content is None and calls):
+            raise Refusal("content type", kind=_go_kind(content))
+        one = {**shared, "content": content or ""}
+        if message.get("reasoning"):
+            one["thinking"] = message["reasoning"]
+        native.append(one | ({"tool_calls": calls} if calls else {}))
+    return native
+
+
+def _native_part(part: Any) -> dict[str, Any]:
+    if not isinstance(part, dict):
+        raise Refusal("message")
+    if part.get("type") == "text" and isinstance(part.get("text"), str):
+        return {"content": part["text"]}
+    if part.get("type") != "image_url":
+        raise Refusal("message")
+    url = part.get("image_url")
+    url = url.get("url") if isinstance(url, dict) else url
+    if not isinstance(url, str):
+        raise Refusal("message")
+    if url.startswith(("http://", "https://")):
+        raise Refusal("image url")
+    picture = re.fullmatch(r"data:(?:image/(?:jpeg|jpg|png|webp))?;base64,(.*)", url, re.DOTALL)
+    if not picture:
+        raise Refusal("image")
+    try:
+        return {"content": "", "images": [decode_base64(picture[1])]}
+    except BadBody as error:
+        raise Refusal("image") from error
+
+
+def _native_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function") or {}
+    try:
+        arguments = json.loads(function.get("arguments", ""))
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise Refusal("arguments")
+    return {"id": call.get("id", ""), "function": {"name": function.get("name", ""), "arguments": arguments}}
+
+
+def _called(messages: list[dict[str, Any]], call_id: str) -> str:
+    calls = [call for message in messages for call in message.get("tool_calls", []) if call_id]
+    return next((c["function"].get("name", "") for c in calls if c.get("id") == call_id), "")
+
+
+def _go_kind(value: Any) -> str:
+    if value is None:
+        return "<nil>"
+    return {bool: "bool", int: "float64", float: "float64"}.get(type(value), "map[string]interface {}")
+
+
+def _tool_call(started: Started, piece: Piece, index: int) -> dict[str, Any]:
+    call = piece.tool_call or {}
+    return {
+        "id": "call_" + started.stamp.letters(8, CALL_ID, f"call {index}"),
+        "index": index,
+        "type": "function",
+        "function": {"name": call["name"], "arguments": encode(call["arguments"]).decode()},
+    }
+
+
+def _message(made: list[Piece], started: Started | None = None) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(piece.text for piece in made)}
+    if thinking := "".join(piece.thinking for piece in made):
+        message["reasoning"] = thinking
+    calls = [piece for piece in made if piece.tool_call]
+    if calls and started:
+        message["tool_calls"] = [_tool_call(started, piece, i) for i, piece in enumerate(calls)]
+    return message
+
+
+def _choice(message: dict[str, Any], finish: str) -> dict[str, Any]:
+    return {"index": 0, "message": message, "finish_reason": finish}
+
+
+def _finish(made: list[Piece]) -> str:
+    called = any(piece.tool_call for piece in made)
+    done = made[-1].done if made else "stop"
+    return "tool_calls" if called and done == "stop" else done
+
+
+def _usage(started: Started) -> dict[str, int]:
+    read, wrote = started.meter.prompt_tokens, started.meter.reply_tokens
+    return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+
+
+async def _frames(
+    pieces: AsyncIterator[Piece], started: Started, head: dict[str, Any], usage: bool
+) -> AsyncIterator[bytes]:
+    role: dict[str, Any] = {"role": "assistant"}
+    calls, done = 0, "stop"
+    async for piece in pieces:
+        done = piece.done or done
+        if piece.text or piece.thinking or piece.tool_call:
+            delta = {**role, "content": piece.text}
+            if piece.thinking:
+                delta["reasoning"] = piece.thinking
+            if piece.tool_call:
+                delta["tool_calls"] = [_tool_call(started, piece, calls)]
+                calls += 1
+            choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
+            if piece.logprobs:
+                choice["logprobs"] = {"content": [logprob_item(one) for one in piece.logprobs]}
+            yield frame({**head, "choices": [choice]})
+            role = {}
+    finish = "tool_calls" if calls and done == "stop" else done
+    yield frame({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    if usage:
+        yield frame({**head, "choices": [], "usage": _usage(started)})
+    yield b"data: [DONE]\n\n"
+
+
+def frame(value: Any) -> bytes:
+    """One server-sent event."""
+    return b"data: " + encode(value) + b"\n\n"
+
+
+# --- models and vectors ---------------------------------------------------------------------------
+
+
+async def models(request: Request) -> Response:
+    found = [_listed(model, model.name.short) for model in practice_of(request).store.all()]
+    return _reply({"object": "list", "data": found or None})
+
+
+async def model(request: Request) -> Response:
+    typed = request.path_params["model"]
+    name = names.parse(typed)
+    found = practice_of(request).store.find(name)
+    if found is None:
+        refusal = Refusal("not found", model=name.short) if name else Refusal("name")
+        return _refused(refusal, in_middleware=False)
+    return _reply(_listed(found, typed))
+
+
+def _listed(model: Model, shown: str) -> dict[str, Any]:
+    return {
+        "id": shown,
+        "object": "model",
+        "created": model.modified_ns // SECOND,
+        "owned_by": model.name.namespace,
+    }
+
+
+async def embeddings(request: Request) -> Response:
+    practice = practice_of(request)
+    try:
+        asked = _read(await request.body(), EMBED)
+        encoding = asked.get("encoding_format", "")
+        if encoding.lower() not in ("", "float", "base64"):
+            raise Refusal("encoding", value=encoding)
+        if asked.get("input") in (None, []):
+            raise Refusal("input")
+    except Refusal as refusal:
+        return _refused(refusal, in_middleware=True)
+    try:
+        texts = [""] if asked["input"] == "" else input_texts(asked["input"])
+        model, meter, _ = start_embed(practice, asked, "not found, pull")
+        made = vectors(practice, model, meter, asked, texts)
+    except Refusal as refusal:
+        return _refused(refusal, in_middleware=False)
+    shown = [packed(vector) for vector in made] if encoding.lower() == "base64" else made
+    data = [{"object": "embedding", "embedding": one, "index": i} for i, one in enumerate(shown)]
+    usage = {"prompt_tokens": meter.prompt_tokens, "total_tokens": meter.prompt_tokens}
+    return _reply({"object": "list", "data": data, "model": asked.get("model", ""), "usage": usage})
+
+
+def packed(vector: list[float]) -> str:
+    """A vector as base64 of little-endian 32-bit floats."""
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+routes = [
+    route("/v1/chat/completions", chat_completions, "POST"),
+    route("/v1/embeddings", embeddings, "POST"),
+    route("/v1/models", models, "GET"),
+    route("/v1/models/{model}", model, "GET"),
+]

@@ -1,0 +1,347 @@
+"""Ollama's own API over HTTP; expected texts and shapes are those of a real Ollama 0.32.15."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+PLAIN, TOOLS, THINK, EMBED, VISION = "gemma3:1b", "llama3.2", "qwen3:0.6b", "all-minilm", "gemma3:4b"
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+HI = [{"role": "user", "content": "Say hi."}]
+
+# path, body (bytes are sent as they are), status, error text
+REFUSALS: list[tuple[str, Any, int, str]] = [
+    ("generate", b"", 400, "missing request body"),
+    ("generate", b"{bad", 400, "invalid character 'b' looking for beginning of object key string"),
+    ("generate", [], 400, "json: cannot unmarshal array into Go value of type api.GenerateRequest"),
+    (
+        "generate",
+        {"model": 5},
+        400,
+        "json: cannot unmarshal number into Go struct field GenerateRequest.model of type string",
+    ),
+    (
+        "generate",
+        {"context": [1.5]},
+        400,
+        "json: cannot unmarshal number 1.5 into Go struct field GenerateRequest.context of type int",
+    ),
+    ("generate", {}, 404, "model '' not found"),
+    ("generate", {"model": "foo:", "prompt": "x"}, 400, "invalid model name"),
+    ("generate", {"model": "nosuch", "prompt": "x"}, 404, "model 'nosuch' not found"),
+    ("generate", {"model": PLAIN, "top_logprobs": 21}, 400, "top_logprobs must be between 0 and 20"),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "raw": True, "system": "s"},
+        400,
+        "raw mode does not support template, system, or context",
+    ),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "think": True},
+        400,
+        '"gemma3:1b" does not support thinking',
+    ),
+    (
+        "generate",
+        {"model": PLAIN, "think": "x"},
+        400,
+        'invalid think value: "x" (must be "high", "medium", "low", "max", true, or false)',
+    ),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "suffix": "y"},
+        400,
+        "registry.ollama.ai/library/gemma3:1b does not support insert",
+    ),
+    ("generate", {"model": EMBED, "prompt": "x"}, 400, '"all-minilm" does not support generate'),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "options": {"temperature": "hot"}},
+        500,
+        'option "temperature" must be of type float32',
+    ),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "options": {"stop": "a"}},
+        500,
+        'option "stop" must be of type array',
+    ),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "format": "xml"},
+        500,
+        r'invalid format: "\"xml\""; expected "json" or a valid JSON Schema object',
+    ),
+    ("generate", {"model": PLAIN, "keep_alive": "abc"}, 400, 'time: invalid duration "abc"'),
+    ("generate", {"model": PLAIN, "keep_alive": "10"}, 400, 'time: missing unit in duration "10"'),
+    ("generate", {"model": PLAIN, "keep_alive": True}, 400, "Unsupported type: 'bool'"),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "images": ["@@@"]},
+        400,
+        "illegal base64 data at input byte 0",
+    ),
+    ("generate", {"model": "gpt-oss:20b-cloud", "prompt": "x"}, 401, "unauthorized"),
+    ("chat", {}, 400, "model is required"),
+    ("chat", {"model": "a:b:c", "messages": HI}, 400, "invalid model name"),
+    ("chat", {"model": "nosuch", "messages": HI}, 404, "model 'nosuch' not found"),
+    ("chat", {"model": EMBED, "messages": HI}, 400, '"all-minilm" does not support chat'),
+    (
+        "chat",
+        {"model": PLAIN, "messages": HI, "tools": [{"type": "function", "function": {"name": "f"}}]},
+        400,
+        "registry.ollama.ai/library/gemma3:1b does not support tools",
+    ),
+    (
+        "chat",
+        {"model": PLAIN, "messages": [{"role": "user", "content": ["x"]}]},
+        400,
+        "json: cannot unmarshal array into Go struct field ChatRequest.messages.content of type string",
+    ),
+    (
+        "chat",
+        {"tools": [{"function": {"name": 1}}]},
+        400,
+        "json: cannot unmarshal number into Go struct field ToolFunction.tools.function.name of type string",
+    ),
+    ("embed", {"model": "nosuch", "input": "x"}, 404, 'model "nosuch" not found, try pulling it first'),
+    ("embed", {"input": "x"}, 404, "model '' not found"),
+    ("embed", {"model": EMBED, "input": 5}, 400, "invalid input type"),
+    (
+        "embed",
+        {"model": PLAIN, "input": "x"},
+        501,
+        "This server does not support embeddings. Start it with `--embeddings`",
+    ),
+    (
+        "embed",
+        {"model": EMBED, "input": "word " * 600, "truncate": False},
+        400,
+        "the input length exceeds the context length",
+    ),
+    ("embeddings", {"model": "nosuch", "prompt": "x"}, 404, 'model "nosuch" not found, try pulling it first'),
+    ("show", {}, 400, "model is required"),
+    ("show", {"model": "nosuch"}, 404, "model 'nosuch:latest' not found"),
+    ("copy", {"source": "", "destination": "x"}, 400, 'source "" is invalid'),
+    ("copy", {"source": PLAIN, "destination": ""}, 400, 'destination "" is invalid'),
+    ("copy", {"source": "nosuch", "destination": "x"}, 404, 'model "nosuch" not found'),
+]
+
+
+def post(client: httpx.Client, path: str, body: Any) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body)
+    return client.post(f"/api/{path}", content=content)
+
+
+@pytest.mark.parametrize(("path", "body", "status", "text"), REFUSALS, ids=lambda v: str(v)[:40])
+def test_refusals(client: httpx.Client, path: str, body: Any, status: int, text: str) -> None:
+    reply = post(client, path, body)
+    assert (reply.status_code, reply.json()) == (status, {"error": text})
+
+
+def test_a_picture_for_a_text_model_is_refused_in_the_inner_servers_words(client: httpx.Client) -> None:
+    reply = post(client, "generate", {"model": PLAIN, "prompt": "x", "images": [PIXEL]})
+    inner = json.loads(reply.json()["error"])
+    assert reply.status_code == inner["error"]["code"] == 400
+    assert inner["error"]["type"] == "invalid_request_error"
+    seen = post(
+        client, "generate", {"model": VISION, "prompt": "What is this?", "images": [PIXEL], "stream": False}
+    )
+    assert "picture" in seen.json()["response"]
+
+
+def test_generate_whole(client: httpx.Client) -> None:
+    reply = post(client, "generate", {"model": PLAIN, "prompt": "Say hi.", "stream": False})
+    assert reply.headers["content-type"] == "application/json; charset=utf-8"
+    assert list(reply.json()) == [
+        "model", "created_at", "response", "done", "done_reason", "context", "total_duration",
+        "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration",
+    ]  # fmt: skip
+    assert reply.json()["model"] == PLAIN and not reply.text.endswith("\n")
+    raw = post(client, "generate", {"model": PLAIN, "prompt": "The sky", "raw": True, "stream": False})
+    assert "context" not in raw.json()
+
+
+def test_a_stream_is_the_whole_reply_in_parts(client: httpx.Client) -> None:
+    ask = {"model": PLAIN, "prompt": "Say hi.", "options": {"seed": 3}}
+    stream = post(client, "generate", ask)
+    assert stream.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in stream.text.splitlines()]
+    assert [list(line) for line in lines[:-1]] == [["model", "created_at", "response", "done"]] * (
+        len(lines) - 1
+    )
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    whole = post(client, "generate", {**ask, "stream": False}).json()
+    assert "".join(line["response"] for line in lines) == whole["response"]
+    assert whole["eval_count"] == len(lines) - 1
+
+
+def test_chat_whole_streamed_and_thinking(client: httpx.Client) -> None:
+    reply = post(client, "chat", {"model": PLAIN, "messages": HI, "stream": False}).json()
+    assert list(reply)[:5] == ["model", "created_at", "message", "done", "done_reason"]
+    assert list(reply["message"]) == ["role", "content"]
+    thought = post(client, "chat", {"model": THINK, "messages": HI, "stream": False}).json()["message"]
+    assert list(thought) == ["role", "content", "thinking"] and thought["content"]
+    quiet = post(client, "chat", {"model": THINK, "messages": HI, "stream": False, "think": False}).json()
+    assert "thinking" not in quiet["message"]
+
+
+def test_a_tool_call_comes_in_a_chunk_of_its_own(client: httpx.Client) -> None:
+    function = {"name": "get_weather", "description": "Weather of a city", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}  # fmt: skip
+    ask = {
+        "model": TOOLS,
+        "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+        "tools": [{"type": "function", "function": function}],
+    }
+    first, last = [json.loads(line) for line in post(client, "chat", ask).text.splitlines()]
+    (call,) = first["message"]["tool_calls"]
+    assert call["function"] == {"index": 0, "name": "get_weather", "arguments": {"city": "Paris"}}
+    assert call["id"].startswith("call_") and len(call["id"]) == 13
+    assert last["done_reason"] == "stop"
+
+
+def test_logprobs_only_when_asked(client: httpx.Client) -> None:
+    ask = {
+        "model": PLAIN,
+        "prompt": "Say hi.",
+        "stream": False,
+        "logprobs": True,
+        "options": {"num_predict": 2},
+    }
+    one, two = post(client, "generate", {**ask, "top_logprobs": 2}).json()["logprobs"]
+    assert list(one) == ["token", "logprob", "bytes", "top_logprobs"] and len(two["top_logprobs"]) == 2
+    assert "top_logprobs" not in post(client, "generate", ask).json()["logprobs"][0]
+
+
+def test_context_goes_on_where_a_reply_ended(client: httpx.Client) -> None:
+    first = post(client, "generate", {"model": PLAIN, "prompt": "My name is Ada.", "stream": False}).json()
+    ask = {"model": PLAIN, "prompt": "What is my name?", "stream": False}
+    assert "Ada" in post(client, "generate", {**ask, "context": first["context"]}).json()["response"]
+    assert "Ada" not in post(client, "generate", ask).json()["response"]
+
+
+def test_a_long_history_is_cut_to_num_ctx_without_a_word(client: httpx.Client) -> None:
+    talk = [{"role": "user", "content": "My name is Ada."}, {"role": "assistant", "content": "word " * 200}]
+    ask = {
+        "model": PLAIN,
+        "messages": [*talk, {"role": "user", "content": "What is my name?"}],
+        "stream": False,
+    }
+    assert "Ada" in post(client, "chat", ask).json()["message"]["content"]
+    small = post(client, "chat", {**ask, "options": {"num_ctx": 64}}).json()
+    assert "Ada" not in small["message"]["content"] and small["prompt_eval_count"] <= 64
+
+
+def test_load_use_and_unload(client: httpx.Client) -> None:
+    loaded = post(client, "generate", {"model": PLAIN, "keep_alive": "10m"})
+    assert loaded.json() | {"created_at": ""} == {
+        "model": PLAIN, "created_at": "", "response": "", "done": True, "done_reason": "load",
+    }  # fmt: skip
+    (one,) = [m for m in client.get("/api/ps").json()["models"] if m["name"] == PLAIN]
+    assert list(one) == [
+        "name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length",
+    ]  # fmt: skip
+    gone = post(client, "chat", {"model": PLAIN, "keep_alive": 0})
+    assert gone.json()["done_reason"] == "unload" and gone.json()["message"] == {
+        "role": "assistant",
+        "content": "",
+    }
+    assert PLAIN not in [m["name"] for m in client.get("/api/ps").json()["models"]]
+
+
+def test_keep_alive_really_unloads(client: httpx.Client) -> None:
+    post(client, "generate", {"model": PLAIN, "keep_alive": 0.2})
+    deadline = time.monotonic() + 5
+    while PLAIN in client.get("/api/ps").text:
+        assert time.monotonic() < deadline, "still loaded"
+
+
+def test_embeddings(client: httpx.Client) -> None:
+    two = post(client, "embed", {"model": EMBED, "input": ["why", "because"]}).json()
+    assert list(two) == ["model", "embeddings", "total_duration", "load_duration", "prompt_eval_count"]
+    assert [len(vector) for vector in two["embeddings"]] == [384, 384]
+    (short,) = post(client, "embed", {"model": EMBED, "input": "why", "dimensions": 2}).json()["embeddings"]
+    assert len(short) == 2 and abs(sum(x * x for x in short) - 1) < 1e-6
+    assert (
+        post(client, "embed", {"model": EMBED, "input": ""}).text == '{"model":"all-minilm","embeddings":[]}'
+    )
+    assert len(post(client, "embeddings", {"model": EMBED, "prompt": "why"}).json()["embedding"]) == 384
+
+
+PUBLISHED = {  # name: bytes and parameters, as the public library states them
+    "llama3.2:latest": (2019393189, 3212749888),
+    "gemma3:1b": (815319791, 999885952),
+    "gemma3:4b": (3338801804, 4299915632),
+    "qwen3:0.6b": (522653767, 751632384),
+    "all-minilm:latest": (45960996, 22565376),
+}
+
+
+def test_tags_and_show_state_the_published_facts(client: httpx.Client) -> None:
+    listed = {model["name"]: model for model in client.get("/api/tags").json()["models"]}
+    for name, (size, parameters) in PUBLISHED.items():
+        assert listed[name]["size"] == size
+        shown = post(client, "show", {"model": name}).json()
+        assert shown["model_info"]["general.parameter_count"] == parameters
+        assert shown["capabilities"] == listed[name]["capabilities"]
+        assert "stand-in" in shown["license"]
+    assert listed[VISION]["capabilities"] == ["completion", "vision"]
+    assert listed[THINK]["capabilities"] == ["completion", "tools", "thinking"]
+    assert listed[EMBED + ":latest"]["capabilities"] == ["embedding"]
+
+
+def test_show_hides_long_lists_unless_verbose(client: httpx.Client) -> None:
+    brief = post(client, "show", {"model": "LLAMA3.2"}).json()["model_info"]
+    whole = post(client, "show", {"model": TOOLS, "verbose": True}).json()["model_info"]
+    assert brief["tokenizer.ggml.tokens"] is None and whole["tokenizer.ggml.tokens"]
+    assert list(brief) == sorted(brief)
+
+
+def test_copy_and_delete(client: httpx.Client) -> None:
+    assert post(client, "copy", {"source": TOOLS, "destination": "course-copy"}).text == ""
+    assert "course-copy:latest" in client.get("/api/tags").text
+    for status in (200, 404):
+        reply = client.request("DELETE", "/api/delete", json={"model": "course-copy"})
+        assert reply.status_code == status
+    assert post(client, "show", {"model": TOOLS}).status_code == 200
+
+
+def test_paths_and_methods_that_are_not_there(client: httpx.Client) -> None:
+    assert client.get("/").text == "Ollama is running"
+    assert client.head("/").status_code == 200
+    assert client.get("/api/version").text == '{"version":"0.32.15"}'
+    nowhere = client.get("/nope")
+    assert (nowhere.status_code, nowhere.text, nowhere.headers["content-type"]) == (
+        404, "404 page not found", "text/plain",
+    )  # fmt: skip
+    wrong = client.get("/api/chat")
+    assert (wrong.status_code, wrong.text, wrong.headers["allow"]) == (405, "405 method not allowed", "POST")
+    assert client.post("/api/tags").headers["allow"] == "HEAD, GET"
+    assert client.head("/api/ps").status_code == 405
+    moved = client.get("/api/tags/")
+    assert (moved.status_code, moved.headers["location"]) == (301, "/api/tags")
+    assert client.post("/api/chat/", json={}).status_code == 307
+
+
+def test_only_this_machine_may_ask(client: httpx.Client) -> None:
+    evil = client.get("/api/tags", headers={"Host": "evil.com"})
+    assert (evil.status_code, evil.text) == (403, "")
+    assert client.get("/api/tags", headers={"Origin": "http://evil.com"}).status_code == 403
+    assert client.get("/practice/journal", headers={"Host": "evil.com"}).status_code == 403
+    local = client.get("/api/version", headers={"Origin": "http://localhost:8888"})
+    assert local.headers["access-control-allow-origin"] == "http://localhost:8888"
+    preflight = client.options(
+        "/api/chat", headers={"Origin": "http://localhost:8888", "Access-Control-Request-Method": "POST"}
+    )
+    assert (preflight.status_code, preflight.headers["allow"]) == (204, "POST")
+
+
+def test_every_reply_says_that_it_is_practice(client: httpx.Client) -> None:
+    for path in ("/", "/nope", "/v1/models", "/openai/v1/models"):
+        assert client.get(path).headers["x-practice"] == "scripted"

@@ -1,0 +1,326 @@
+"""The two OpenAI-shaped surfaces over HTTP: Ollama's own, and the one that behaves as api.openai.com."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import Any
+
+import httpx
+import pytest
+
+HI = [{"role": "user", "content": "Say hi."}]
+KEY = {"Authorization": "Bearer sk-practice"}
+NANO = {"model": "gpt-5-nano", "messages": HI}
+MINI = {"model": "gpt-4o-mini", "messages": HI}
+
+
+def frames(reply: httpx.Response) -> list[Any]:
+    blocks = reply.text.split("\n\n")
+    assert blocks[-1] == "" and blocks[-2] == "data: [DONE]"
+    return [json.loads(block.removeprefix("data: ")) for block in blocks[:-2]]
+
+
+# --- Ollama's ----------------------------------------------------------------------------------------
+
+OLLAMA_REFUSALS: list[tuple[Any, int, str, bool]] = [  # body, status, message, raised after the middleware
+    (b"", 400, "EOF", False),
+    (b"{bad", 400, "invalid character 'b' looking for beginning of object key string", False),
+    ({"model": "llama3.2"}, 400, "[] is too short - 'messages'", False),
+    ({"model": "nosuch", "messages": HI}, 404, "model 'nosuch' not found", True),
+    ({"messages": HI}, 400, "model is required", True),
+    (
+        {"model": "llama3.2", "messages": [{"role": "user", "content": None}]},
+        400,
+        "invalid message content type: <nil>",
+        False,
+    ),
+    (
+        {
+            "model": "llama3.2",
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/y"}}]}
+            ],
+        },
+        400,
+        "image URLs are not currently supported, please use base64 encoded data instead",
+        False,
+    ),
+    (
+        {"model": "llama3.2", "messages": HI, "reasoning_effort": "low"},
+        400,
+        '"llama3.2" does not support thinking',
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "text", "late"), OLLAMA_REFUSALS, ids=lambda v: str(v)[:40])
+def test_ollamas_refusals(client: httpx.Client, body: Any, status: int, text: str, late: bool) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body)
+    reply = client.post("/v1/chat/completions", content=content)
+    kind = {400: "invalid_request_error", 404: "not_found_error"}[status]
+    assert reply.status_code == status
+    assert reply.json() == {"error": {"message": text, "type": kind, "param": None, "code": None}}
+    assert reply.text.endswith("\n") == late
+    assert reply.headers["content-type"] == "application/json" + ("" if late else "; charset=utf-8")
+
+
+def test_ollamas_chat_completion(client: httpx.Client) -> None:
+    reply = client.post("/v1/chat/completions", json={"model": "llama3.2", "messages": HI, "max_tokens": 3})
+    body = reply.json()
+    assert list(body) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"]
+    assert body["system_fingerprint"] == "fp_ollama" and body["choices"][0]["finish_reason"] == "length"
+    assert body["usage"]["completion_tokens"] == 3
+    ignored = client.post(
+        "/v1/chat/completions", json={"model": "llama3.2", "messages": HI, "max_completion_tokens": 1}
+    )
+    assert ignored.json()["usage"]["completion_tokens"] > 1
+
+
+def test_ollamas_stream(client: httpx.Client) -> None:
+    ask = {"model": "llama3.2", "messages": HI, "stream": True, "stream_options": {"include_usage": True}}
+    made = frames(client.post("/v1/chat/completions", json=ask))
+    deltas = [chunk["choices"][0]["delta"] for chunk in made[:-1]]
+    assert list(deltas[0]) == ["role", "content"] and deltas[-1] == {}
+    assert all(list(delta) == ["content"] for delta in deltas[1:-1])
+    assert made[-1]["choices"] == [] and "usage" not in made[0]
+    assert len({chunk["id"] for chunk in made}) == 1
+
+
+def test_ollamas_models_and_vectors(client: httpx.Client) -> None:
+    listed = client.get("/v1/models").json()["data"]
+    assert {"id", "object", "created", "owned_by"} == set(listed[0])
+    assert client.get("/v1/models/llama3.2").json()["id"] == "llama3.2"
+    assert client.get("/v1/models/nosuch").json()["error"]["message"] == "model 'nosuch:latest' not found"
+    ask = {"model": "all-minilm", "input": "why"}
+    plain = client.post("/v1/embeddings", json=ask).json()["data"][0]["embedding"]
+    packed = client.post("/v1/embeddings", json={**ask, "encoding_format": "base64"}).json()
+    unpacked = struct.unpack("<384f", base64.b64decode(packed["data"][0]["embedding"]))
+    assert unpacked == pytest.approx(plain, abs=1e-7)
+    wrong = client.post("/v1/embeddings", json={**ask, "encoding_format": "hex"})
+    assert "Supported values: ['float', 'base64']." in wrong.json()["error"]["message"]
+
+
+# --- api.openai.com's ----------------------------------------------------------------------------------
+
+REFUSALS: list[
+    tuple[Any, int, str | None, str | None, str]
+] = [  # body, status, code, param, start of the message
+    (b"{bad", 400, None, None, "We could not parse the JSON body of your request."),
+    ({"messages": HI}, 400, None, None, "you must provide a model parameter"),
+    ({"model": "nosuch", "messages": HI}, 404, "model_not_found", None, "The model `nosuch` does not exist"),
+    (
+        {"model": "gpt-5-nano"},
+        400,
+        "missing_required_parameter",
+        "messages",
+        "Missing required parameter: 'messages'.",
+    ),
+    ({**NANO, "messages": []}, 400, "empty_array", "messages", "Invalid 'messages': empty array."),
+    (
+        {**NANO, "messages": [{"role": "user", "content": {}}]},
+        400,
+        "invalid_type",
+        "messages[0].content",
+        "Invalid type for 'messages[0].content': expected one of a string or array of objects, but got an",
+    ),
+    (
+        {**NANO, "messages": [{"role": "banana", "content": ""}]},
+        400,
+        "invalid_value",
+        "messages[0].role",
+        "Invalid",
+    ),
+    ({**NANO, "top_k": 3}, 400, None, None, "Unrecognized request argument supplied: top_k"),
+    (
+        {**NANO, "max_tokens": 5},
+        400,
+        "unsupported_parameter",
+        "max_tokens",
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion",
+    ),
+    (
+        {**NANO, "temperature": 0},
+        400,
+        "unsupported_value",
+        "temperature",
+        "Unsupported value: 'temperature' does not",
+    ),
+    (
+        {**NANO, "top_p": 0.5},
+        400,
+        "unsupported_parameter",
+        "top_p",
+        "Unsupported parameter: 'top_p' is not supported",
+    ),
+    ({**NANO, "logprobs": True}, 403, None, None, "You are not allowed to request logprobs from this model"),
+    ({**NANO, "reasoning_effort": "none"}, 400, "unsupported_value", "reasoning_effort", "Unsupported value"),
+    (
+        {**MINI, "reasoning_effort": "low"},
+        400,
+        None,
+        None,
+        "Unrecognized request argument supplied: reasoning_effort",
+    ),
+    (
+        {**MINI, "temperature": 3},
+        400,
+        "decimal_above_max_value",
+        "temperature",
+        "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3 instead.",
+    ),
+    ({**MINI, "n": 0}, 400, "integer_below_min_value", "n", "Invalid 'n': integer below minimum value."),
+    (
+        {**MINI, "n": "two"},
+        400,
+        "invalid_type",
+        "n",
+        "Invalid type for 'n': expected an integer, but got a string",
+    ),
+    (
+        {**MINI, "stream_options": {}},
+        400,
+        None,
+        "stream_options",
+        "The 'stream_options' parameter is only allowed",
+    ),
+    ({**MINI, "tools": []}, 400, "empty_array", "tools", "Invalid 'tools': empty array."),
+    (
+        {**MINI, "response_format": {"type": "json_object"}},
+        400,
+        None,
+        "messages",
+        "'messages' must contain the word 'json' in some form",
+    ),
+    (
+        {**MINI, "messages": [{"role": "tool", "tool_call_id": "x", "content": ""}]},
+        400,
+        None,
+        "messages.[0].role",
+        "Invalid parameter: messages with role 'tool' must be a response to a preceeding message",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code", "param", "text"), REFUSALS, ids=lambda v: str(v)[:40])
+def test_openais_refusals(
+    client: httpx.Client, body: Any, status: int, code: str | None, param: str | None, text: str
+) -> None:
+    content = body if isinstance(body, bytes) else json.dumps(body)
+    reply = client.post("/openai/v1/chat/completions", content=content, headers=KEY)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"], error["param"]) == (status, code, param)
+    assert error["message"].startswith(text)
+
+
+def test_keys(client: httpx.Client) -> None:
+    missing = client.post("/openai/v1/chat/completions", json=NANO)
+    assert missing.status_code == 401 and missing.json()["error"]["message"].startswith(
+        "You didn't provide an API key"
+    )
+    key = "sk-proj-0123456789abcdef"
+    wrong = client.post("/openai/v1/chat/completions", json=NANO, headers={"Authorization": f"Bearer {key}"})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert "sk-proj-************cdef" in wrong.text and key not in wrong.text
+    assert client.post("/openai/v1/chat/completions", json=NANO, headers=KEY).status_code == 200
+    assert client.get("/openai/v1/models").status_code == 401
+
+
+def test_a_reasoning_models_reply(client: httpx.Client) -> None:
+    reply = client.post("/openai/v1/chat/completions", json=NANO, headers=KEY)
+    body = reply.json()
+    assert list(body) == [
+        "id", "object", "created", "model", "choices", "usage", "service_tier", "system_fingerprint",
+    ]  # fmt: skip
+    assert body["model"] == "gpt-5-nano-2025-08-07" and body["system_fingerprint"] is None
+    (choice,) = body["choices"]
+    assert list(choice) == ["index", "message", "finish_reason"]
+    assert list(choice["message"]) == ["role", "content", "refusal", "annotations"]
+    usage = body["usage"]
+    assert usage["completion_tokens_details"]["reasoning_tokens"] % 64 == 0
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert (
+        reply.headers["x-request-id"].startswith("req_") and reply.headers["openai-version"] == "2020-10-01"
+    )
+
+
+def test_a_small_limit_leaves_a_reasoning_model_nothing_to_say(client: httpx.Client) -> None:
+    reply = client.post(
+        "/openai/v1/chat/completions", json={**NANO, "max_completion_tokens": 50}, headers=KEY
+    )
+    (choice,) = reply.json()["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "length")
+    assert reply.json()["usage"]["completion_tokens_details"]["reasoning_tokens"] == 50
+
+
+def test_two_choices_with_logprobs(client: httpx.Client) -> None:
+    ask = {**MINI, "n": 2, "logprobs": True, "top_logprobs": 2}
+    body = client.post("/openai/v1/chat/completions", json=ask, headers=KEY).json()
+    assert [choice["index"] for choice in body["choices"]] == [0, 1]
+    for choice in body["choices"]:
+        content = choice["logprobs"]["content"]
+        assert "".join(item["token"] for item in content) == choice["message"]["content"]
+        assert all(len(item["top_logprobs"]) == 2 for item in content)
+
+
+def test_an_openai_stream(client: httpx.Client) -> None:
+    ask = {**NANO, "stream": True, "stream_options": {"include_usage": True}}
+    reply = client.post("/openai/v1/chat/completions", json=ask, headers=KEY)
+    assert reply.headers["content-type"] == "text/event-stream; charset=utf-8"
+    made = frames(reply)
+    assert made[0]["choices"][0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
+    assert made[-1]["choices"] == [] and made[-1]["usage"]["completion_tokens"] > 0
+    assert all(chunk["usage"] is None for chunk in made[:-1])
+    text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in made[:-1])
+    finishes = [chunk["choices"][0]["finish_reason"] for chunk in made[:-1]]
+    assert text and [finish for finish in finishes if finish] == ["stop"] == [finishes[-1]]
+    lengths = {len(block) - len("data: ") for block in reply.text.split("\n\n")[1:-3]}
+    assert {length % 16 for length in lengths} == {1}
+    bare = {**NANO, "stream": True, "stream_options": {"include_obfuscation": False}}
+    plain = frames(client.post("/openai/v1/chat/completions", json=bare, headers=KEY))
+    assert all("obfuscation" not in chunk and "usage" not in chunk for chunk in plain)
+
+
+def test_a_streamed_tool_call_joins_to_json(client: httpx.Client) -> None:
+    function = {"name": "get_weather", "description": "Weather", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}  # fmt: skip
+    ask = {
+        "model": "gpt-5-nano",
+        "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+        "tools": [{"type": "function", "function": function}],
+    }
+    whole = client.post("/openai/v1/chat/completions", json=ask, headers=KEY).json()["choices"][0]
+    assert whole["finish_reason"] == "tool_calls" and whole["message"]["content"] is None
+    made = frames(client.post("/openai/v1/chat/completions", json={**ask, "stream": True}, headers=KEY))
+    parts = [part for chunk in made for part in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    assert parts[0]["function"] == {"name": "get_weather", "arguments": ""} and parts[0]["id"].startswith(
+        "call_"
+    )
+    assert all(set(part) == {"index", "function"} for part in parts[1:])
+    assert json.loads("".join(part["function"]["arguments"] for part in parts)) == {"city": "Paris"}
+
+
+def test_openais_models_vectors_and_wrong_paths(client: httpx.Client) -> None:
+    listed = client.get("/openai/v1/models", headers=KEY).json()["data"]
+    assert {model["id"] for model in listed} >= {"gpt-5-nano", "gpt-4o-mini", "text-embedding-3-small"}
+    ask = {"model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 8}
+    made = client.post("/openai/v1/embeddings", json=ask, headers=KEY).json()
+    assert [len(item["embedding"]) for item in made["data"]] == [8, 8]
+    wrong = client.post("/openai/v1/chat/completion", json=NANO, headers=KEY)
+    assert (wrong.status_code, wrong.json()["error"]["message"]) == (
+        404, "Invalid URL (POST /v1/chat/completion)",
+    )  # fmt: skip
+    assert client.get("/openai/v1/chat/completions", headers=KEY).status_code == 405
+
+
+def test_the_journal_tells_what_was_asked_and_no_key(client: httpx.Client) -> None:
+    client.delete("/practice/journal")
+    client.post(
+        "/openai/v1/chat/completions", json=NANO, headers={"Authorization": "Bearer sk-practice-secret"}
+    )
+    reply = client.get("/practice/journal")
+    (entry,) = reply.json()["entries"]
+    assert (entry["method"], entry["path"], entry["status"]) == ("POST", "/openai/v1/chat/completions", 200)
+    assert entry["body"] == NANO and "sk-practice-secret" not in reply.text
