@@ -192,6 +192,14 @@ async def version(request: Request) -> Response:
     return reply({"version": VERSION})
 
 
+async def status(request: Request) -> Response:
+    return reply({"cloud": {"disabled": False, "source": "none"}})
+
+
+async def account(request: Request) -> Response:
+    return refused(Refusal("no account"))
+
+
 async def tags(request: Request) -> Response:
     models = practice_of(request).store.all()
     return reply({"models": [_listed(model) for model in models]})
@@ -765,6 +773,8 @@ def route(path: str, endpoint: Any, *methods: str) -> Route:
 routes = [
     route("/", root, "HEAD", "GET"),
     route("/api/version", version, "HEAD", "GET"),
+    route("/api/status", status, "GET"),
+    route("/api/me", account, "POST"),
     route("/api/tags", tags, "HEAD", "GET"),
     route("/api/ps", ps, "GET"),
     route("/api/show", show, "POST"),

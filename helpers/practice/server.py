@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from helpers.errors import CourseError
 
-from . import compat, library, ollama, openai, process
+from . import compat, create, library, ollama, openai, process
 from .clock import Clock
 from .engines.script import Script
 from .journal import Journal
@@ -62,6 +62,7 @@ def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: f
 
     routes: list[Route] = [
         *ollama.routes,
+        *create.routes,
         *compat.routes,
         *openai.routes,
         route("/practice/journal", show_journal, "GET"),

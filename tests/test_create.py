@@ -1,0 +1,114 @@
+"""Models made from models and from files, over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from helpers.practice import gguf
+
+BASE = "gemma3:1b"
+
+
+def create(client: httpx.Client, **asked: Any) -> list[dict[str, str]]:
+    reply = client.post("/api/create", json=asked)
+    assert reply.status_code == 200, reply.text
+    return [json.loads(line) for line in reply.text.splitlines()]
+
+
+def shown(client: httpx.Client, model: str) -> Any:
+    return client.post("/api/show", json={"model": model}).json()
+
+
+def test_a_model_from_a_model_inherits_and_overrides(client: httpx.Client) -> None:
+    statuses = create(
+        client,
+        model="course-parrot",
+        **{"from": BASE},
+        system="You are a parrot.",
+        parameters={"temperature": 0},
+    )
+    assert [one["status"] for one in statuses[-2:]] == ["writing manifest", "success"]
+    assert sum(one["status"].startswith("creating new layer sha256:") for one in statuses) == 2
+    made = shown(client, "course-parrot")
+    assert made["system"] == "You are a parrot." and made["template"] == shown(client, BASE)["template"]
+    assert "temperature                    0" in made["parameters"] and "<end_of_turn>" in made["parameters"]
+    said = client.post("/api/generate", json={"model": "course-parrot", "prompt": "Hello", "stream": False})
+    assert said.json()["response"].startswith(("Squawk", "Polly"))
+    again = create(client, model="course-parrot", **{"from": "course-parrot"})
+    assert not [one for one in again if one["status"].startswith("creating")]
+    assert client.request("DELETE", "/api/delete", json={"model": "course-parrot"}).status_code == 200
+    assert shown(client, BASE)["modelfile"]
+
+
+def test_a_template_gives_and_takes_capabilities(client: httpx.Client) -> None:
+    create(client, model="course-tools", **{"from": BASE}, template="{{ .Tools }}{{ .Prompt }}{{ .Suffix }}")
+    assert shown(client, "course-tools")["capabilities"] == ["completion", "tools", "insert"]
+    client.request("DELETE", "/api/delete", json={"model": "course-tools"})
+
+
+def test_messages_come_before_the_conversation(client: httpx.Client) -> None:
+    messages = [
+        {"role": "user", "content": "My name is Ada."},
+        {"role": "assistant", "content": "Hello, Ada!"},
+    ]
+    create(client, model="course-ada", **{"from": BASE}, messages=messages)
+    ask = {
+        "model": "course-ada",
+        "messages": [{"role": "user", "content": "What is my name?"}],
+        "stream": False,
+    }
+    assert "Ada" in client.post("/api/chat", json=ask).json()["message"]["content"]
+    assert shown(client, "course-ada")["messages"] == messages
+    client.request("DELETE", "/api/delete", json={"model": "course-ada"})
+
+
+def test_an_uploaded_gguf_is_shown_from_its_own_header(client: httpx.Client) -> None:
+    metadata = {"general.architecture": "tiny", "general.file_type": 1, "tiny.context_length": 128}
+    data = gguf.write(metadata, [gguf.Tensor("token_embd.weight", "F16", [8, 1000])])
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    path = f"/api/blobs/{digest}"
+    assert client.head(path).status_code == 404
+    assert [client.post(path, content=data).status_code for _ in range(2)] == [201, 200]
+    assert client.head(path).status_code == 200
+    create(client, model="course-tiny", files={"tiny.gguf": digest})
+    made = shown(client, "course-tiny")
+    assert made["details"]["family"] == "tiny" and made["details"]["quantization_level"] == "F16"
+    assert made["details"]["parameter_size"] == "8K"
+    assert made["model_info"]["general.parameter_count"] == 8000
+    assert made["tensors"] == [{"name": "token_embd.weight", "type": "F16", "shape": [8, 1000]}]
+    client.request("DELETE", "/api/delete", json={"model": "course-tiny"})
+
+
+REFUSALS: list[tuple[dict[str, Any], int, str]] = [
+    ({"model": "x"}, 400, "neither 'from' or 'files' was specified"),
+    ({"from": BASE}, 400, "invalid model name"),
+    ({"model": "x", "files": {"../x": "sha256:" + "0" * 64}}, 400, "file path must be relative"),
+    ({"model": "x", "files": {"x": ""}}, 400, "invalid digest format"),
+    ({"model": "x", "files": {}}, 400, "no files provided to convert"),
+    ({"model": "x", "from": "nosuch"}, 500, "pull model manifest: file does not exist"),
+]
+
+
+@pytest.mark.parametrize(("asked", "status", "text"), REFUSALS, ids=lambda value: str(value)[:30])
+def test_refusals(client: httpx.Client, asked: dict[str, Any], status: int, text: str) -> None:
+    reply = client.post("/api/create", json=asked)
+    assert (reply.status_code, reply.json()) == (status, {"error": text})
+    assert "x:latest" not in client.get("/api/tags").text
+
+
+def test_a_blob_under_a_wrong_digest_is_refused_and_kept_under_its_own(client: httpx.Client) -> None:
+    wrong, right = "sha256:" + "1" * 64, "sha256:" + hashlib.sha256(b"a blob of a test").hexdigest()
+    refused = client.post(f"/api/blobs/{wrong}", content=b"a blob of a test")
+    assert refused.status_code == 400
+    assert refused.json()["error"] == f'digest mismatch, expected "{wrong}", got "{right}"'
+    assert client.post(f"/api/blobs/{right}", content=b"a blob of a test").status_code == 200
+
+
+@pytest.mark.parametrize("digest", ["sha256:zz", "..%2f..%2fetc", "sha512:" + "0" * 64])
+def test_a_digest_that_is_none_reaches_no_file(client: httpx.Client, digest: str) -> None:
+    assert client.post(f"/api/blobs/{digest}", content=b"x").status_code in (400, 404)
