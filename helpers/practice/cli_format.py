@@ -6,7 +6,6 @@ Every function here is pure. They follow Go's own spelling and the table layout 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 HOUR = 3600
@@ -72,7 +71,7 @@ def timestamp(text: str) -> float | None:
     if not match:
         raise ValueError(f"not an RFC 3339 time: {text!r}")
     whole, fraction, sign, hours, minutes = match.groups()
-    local = datetime.strptime(whole.upper(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    local = datetime.fromisoformat(f"{whole.upper()}+00:00")
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
     seconds = (local - datetime(1970, 1, 1, tzinfo=timezone.utc)) / timedelta(seconds=1)
     seconds -= offset.total_seconds() * (-1 if sign == "-" else 1)
@@ -246,6 +245,8 @@ def letter_width(letter: str) -> int:
     """How many columns of a terminal one letter takes: 0, 1 or 2."""
     if letter < "\x7f":
         return int(letter >= " ")
+    import unicodedata
+
     if unicodedata.category(letter) in ("Mn", "Me", "Cf", "Cc", "Cs"):
         return 0
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
@@ -257,7 +258,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), wrap: int =
     Cells wider than `wrap` are broken at spaces.
     """
     widths = {column: width(name) for column, name in enumerate(header)}
-    cells = []
+    cells: list[list[list[str]]] = []
     for row in rows:
         cells.append([])
         for column, cell in enumerate(row):
@@ -268,9 +269,9 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), wrap: int =
     if header:
         padded = [_pad(name, widths[column]) for column, name in enumerate(header)]
         text = "    ".join(padded) + " \n"
-    for row in cells:
-        for line in range(max(map(len, row))):
-            for column, lines in enumerate(row):
+    for broken in cells:
+        for line in range(max(map(len, broken))):
+            for column, lines in enumerate(broken):
                 text += _pad(lines[line] if line < len(lines) else "  ", widths[column]) + "    "
             text += "\n"
     return text

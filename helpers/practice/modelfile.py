@@ -1,4 +1,4 @@
-"""The grammar of a Modelfile, as pure functions: text to commands, commands to text, PARAMETER values to their types.
+"""The grammar of a Modelfile as pure functions: text to commands and back, PARAMETER values to their types.
 
 The same state machine as Ollama 0.32.15 (parser/parser.go), so that the same slips give the same complaints.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from helpers.errors import CourseError
+
 from . import gojson
 
 
@@ -92,7 +93,7 @@ _TRIM = re.compile(f"^[{_SPACES}]+|[{_SPACES}]+\\Z")
 
 
 def decode(data: bytes) -> str:
-    """The text of a Modelfile: UTF-8, or what its byte order mark says; bytes that do not fit become U+FFFD."""
+    """The text of a Modelfile: UTF-8, or what its byte order mark says; bad bytes become U+FFFD."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16"),
@@ -104,7 +105,7 @@ def decode(data: bytes) -> str:
 
 
 def parse(text: str) -> list[Command]:
-    """The commands of a Modelfile in order. Raises CourseError in Ollama's words, with the line where it has one."""
+    """The commands of a Modelfile in order. Raises CourseError in Ollama's words."""
     commands: list[Command] = []
     state = "start"
     name = role = ""
@@ -177,7 +178,7 @@ def render(commands: Iterable[Command]) -> str:
 
 
 def parameters(name: str, value: str) -> int | float | bool | list[str]:
-    """The value of `PARAMETER name value` in its type. Raises CourseError for an unknown name or a value that is none."""
+    """The value of `PARAMETER name value` in its type. Raises CourseError for a bad name or value."""
     kind = PARAMETERS.get(name)
     if kind is None:
         raise CourseError(ERRORS["parameter"].format(name=name))
@@ -249,7 +250,7 @@ def _integer(text: str) -> int | None:
 
 
 def _float(text: str) -> float | None:
-    """A number that fits into a 32-bit float, or None; underscores, hexadecimal and infinity as Go takes them."""
+    """A 32-bit float, or None; underscores, hexadecimal and infinity as Go takes them."""
     digits, hexes = r"[0-9](_?[0-9])*", r"_?[0-9a-fA-F](_?[0-9a-fA-F])*"
     decimal = rf"[+-]?({digits}\.?({digits})?|\.{digits})([eE][+-]?{digits})?"
     hexadecimal = rf"[+-]?0[xX]({hexes}\.?({hexes})?|\.{hexes})[pP][+-]?{digits}"

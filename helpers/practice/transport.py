@@ -83,9 +83,6 @@ class Gate:
             await send(message)
 
         if turned_away is not None:
-            if turned_away.status_code in (403, 204):
-                del turned_away.headers["content-length"]
-                turned_away.headers["content-length"] = "0"
             await turned_away(scope, heard, labelled)
         else:
             await self.app(scope, heard, labelled)
