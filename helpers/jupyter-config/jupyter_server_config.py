@@ -1,0 +1,19 @@
+"""How `python3 -m helpers lab` sets JupyterLab up; arguments of the command line win over this file.
+
+The learner's own Jupyter settings stay as they are: lab puts this folder on JUPYTER_CONFIG_PATH.
+"""
+# ruff: noqa: F821
+
+import os
+from pathlib import Path
+
+c = get_config()  # type: ignore[name-defined]
+
+c.ServerApp.root_dir = str(Path(__file__).resolve().parents[2])
+c.Application.log_level = "WARN"
+c.ServerApp.allow_root = hasattr(os, "geteuid") and os.geteuid() == 0  # in a container the learner is root
+
+c.LabApp.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
+c.LabApp.extension_manager = "readonly"
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
