@@ -1,0 +1,196 @@
+"""The commands that change which models there are: cp, rm, stop, pull, push."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from helpers.errors import CourseError
+
+from . import names
+from .cli_client import Ollama, Refused, SignInNeeded
+from .cli_format import duration
+from .cli_parse import Given
+from .cli_progress import Progress, Spinner, follow
+from .cli_show import show_request
+from .command_texts import ERRORS, SIGN_IN_TO_PUSH, SIGN_IN_URL
+
+PULL_NOT_FOUND = "pull model manifest: file does not exist"
+OLLAMA_SITES = (".ollama.ai", ".ollama.com")
+
+
+def say(text: str) -> None:
+    """Writes to stdout at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+# --- copy, remove, stop -------------------------------------------------------------------------------------
+
+
+def copy(given: Given, ollama: Ollama) -> None:
+    source, destination = given.words
+    ollama.call("POST", "/api/copy", {"source": source, "destination": destination})
+    say(f"copied '{source}' to '{destination}'\n")
+
+
+def remove(given: Given, ollama: Ollama) -> None:
+    for name in given.words:
+        try:
+            unload(ollama, name)
+        except CourseError as error:
+            if "not found" not in str(error).lower():
+                print(f"Warning: unable to stop model '{name}'", file=sys.stderr)
+        ollama.call("DELETE", "/api/delete", {"model": "", "name": name})
+        say(f"deleted '{name}'\n")
+
+
+def stop(given: Given, ollama: Ollama) -> None:
+    name = given.words[0]
+    try:
+        unload(ollama, name)
+    except CourseError as error:
+        if "not found" in str(error):
+            raise CourseError(ERRORS["stop"].format(model=name)) from error
+        raise
+
+
+def unload(ollama: Ollama, name: str) -> None:
+    """Takes a local model out of memory. Raises CourseError."""
+    with Progress(erase=True) as progress:
+        progress.add(Spinner(""))
+        reply = ollama.call("POST", "/api/show", show_request(model=name))
+        if reply.get("remote_host") or is_cloud(name):
+            if is_cloud(name) or reply["remote_host"].startswith("https://ollama.com"):
+                ollama.call("POST", "/api/me")
+            return
+        body = generate_request(name, keep_alive=duration(0))
+        for _ in ollama.stream("/api/generate", body):
+            pass
+
+
+def generate_request(model: str, prompt: str = "", options: Any = None, **more: Any) -> dict[str, Any]:
+    """The body of a POST to /api/generate, its fields in the order in which the command sends them.
+
+    `more` are format, keep_alive, images and think, in this order; those that are None or empty stay out.
+    """
+    fields = ("format", "keep_alive", "images", "options", "think")
+    more["options"] = options
+    body: dict[str, Any] = {"model": model, "prompt": prompt, "suffix": "", "system": "", "template": ""}
+    for field in fields:
+        if field == "options" or more.get(field) not in (None, [], ""):
+            body[field] = more.get(field)
+    return body
+
+
+# --- pull and push ------------------------------------------------------------------------------------------
+
+
+def pull(given: Given, ollama: Ollama) -> None:
+    pull_model(ollama, given.words[0], given.flags.get("insecure", False), "pull")
+
+
+def pull_model(ollama: Ollama, name: str, insecure: bool, verb: str) -> None:
+    """Pulls a model, its progress on stderr. Raises CourseError; `verb` is the command its hint names."""
+    with Progress() as progress:
+        try:
+            follow(
+                ollama.stream("/api/pull", _transfer(insecure, name=name)),
+                progress,
+                _pull_label,
+                skip_empty=True,
+            )
+            return
+        except CourseError as error:
+            failure = error
+    cloud = f"{name}:cloud"
+    if PULL_NOT_FOUND in str(failure) and not insecure and _may_be_cloud(name):
+        try:
+            ollama.call("POST", "/api/show", show_request(model=cloud))
+        except CourseError:
+            raise failure from None
+        raise CourseError(ERRORS["cloud suggestion"].format(error=failure, model=cloud, verb=verb))
+    raise failure
+
+
+def _pull_label(item: dict[str, Any]) -> str:
+    digest = item["digest"]
+    short = digest[7:19] if digest.startswith("sha256:") else digest
+    return f"pulling {short.strip()}:"
+
+
+def _transfer(insecure: bool, **name: str) -> dict[str, Any]:
+    """The body of a pull or push."""
+    body: dict[str, Any] = {"model": name.get("model", "")}
+    if insecure:
+        body["insecure"] = True
+    return {**body, "username": "", "password": "", "name": name.get("name", "")}
+
+
+def push(given: Given, ollama: Ollama) -> None:
+    name = given.words[0]
+    insecure = given.flags.get("insecure", False)
+    parsed = names.parse(name)
+    on_site = parsed is None or parsed.host.endswith(OLLAMA_SITES)
+    if on_site:
+        try:
+            ollama.call("POST", "/api/me")
+        except SignInNeeded as error:
+            say(SIGN_IN_TO_PUSH + (SIGN_IN_URL.format(url=error.url) if error.url else ""))
+            return
+    with Progress() as progress:
+        try:
+            follow(
+                ollama.stream("/api/push", _transfer(insecure, name=name)),
+                progress,
+                lambda item: item.get("status") or f"pushing {item['digest'][7:19]}...",
+            )
+        except CourseError as error:
+            text = str(error).lower()
+            if "access denied" in text or "unauthorized" in text:
+                raise CourseError(ERRORS["push denied"]) from error
+            raise
+    destination = str(parsed)
+    if on_site:
+        short = parsed.short if parsed else name
+        destination = f"https://ollama.com/{short.removesuffix(':latest')}"
+    say(f"\nYou can find your model at:\n\n\t{destination}\n")
+
+
+# --- cloud models -------------------------------------------------------------------------------------------
+
+
+def is_cloud(name: str) -> bool:
+    """Whether the name itself says that the model runs at ollama.com: `x:cloud`, `x:20b-cloud`."""
+    return _source(name.strip()) == "cloud"
+
+
+def pull_name(name: str) -> str:
+    """The name under which the stub of a cloud model is pulled."""
+    base, _, tag = name.strip().rpartition(":")
+    if tag.lower() != "cloud":
+        return name.strip()
+    return f"{base}-cloud" if ":" in base.rpartition("/")[2] else f"{base}:cloud"
+
+
+def _source(name: str) -> str:
+    """What the suffix of a name says: `cloud`, `local` or nothing."""
+    base, colon, tag = name.rpartition(":")
+    tag = tag.strip().lower()
+    if not colon or "/" in tag:
+        return ""
+    if tag in ("cloud", "local"):
+        return "both" if _source(base) else tag
+    return "cloud" if tag.endswith("-cloud") else ""
+
+
+def _may_be_cloud(name: str) -> bool:
+    """Whether a name that was not found might exist as a cloud model: no tag, and of the usual registry."""
+    parsed = names.parse(name)
+    tagged = ":" in name.rpartition("/")[2]
+    return parsed is not None and not tagged and parsed.host.lower() == names.HOST
+
+
+def missing(error: CourseError) -> bool:
+    """Whether the server said that there is no such model."""
+    return isinstance(error, Refused) and error.status == 404
