@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.practice import process
+from helpers.practice import launcher, process
 
 # What a terminal, a time zone or a learner's settings would change in an output.
 PINNED = {
@@ -23,25 +23,33 @@ PINNED = {
 }
 UNSET = ("OPENAI_", "OLLAMA_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 CELL_QUIET = 30  # seconds nbval waits for a cell's last output; its own 5 are too few on a busy machine
+HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """nbval's cells use no fixtures and inherit this process's environment, so all of it is set here."""
+def pin_environment(home: str) -> None:
+    """Make this process's environment, which kernels inherit, the same everywhere."""
     for name in list(os.environ):
         if name.upper().startswith(UNSET):
             del os.environ[name]
+    os.environ.update(PINNED, COURSE_HOME=home)
+    os.environ["PATH"] = os.pathsep.join([str(launcher.folder()), os.environ["PATH"]])
+
+
+def leave(home: str) -> None:
+    process.leave(Path(home), os.getpid())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """nbval's cells use no fixtures, so all is set here."""
     home = tempfile.TemporaryDirectory(prefix="course-", ignore_cleanup_errors=True)
-    os.environ.update(PINNED, COURSE_HOME=home.name)
+    pin_environment(home.name)
     config.stash[HOME] = home
-
-
-HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     home = config.stash.get(HOME, None)
     if home:
-        process.leave(Path(home.name), os.getpid())
+        leave(home.name)
         home.cleanup()
 
 

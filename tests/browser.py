@@ -1,0 +1,85 @@
+"""The course as a learner sees it: `lab` started by the front door, and a real Chromium looking at it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from playwright.sync_api import Page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+STARTED = 120_000  # milliseconds for a lab or a kernel to start on a busy machine
+
+IDLE = """() => {
+  const session = window.jupyterapp?.shell.currentWidget?.sessionContext;
+  return session?.isReady && session.session?.kernel?.status === 'idle';
+}"""
+RUN_ALL = """() => {
+  window.ranAll = false;
+  window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ranAll = true; });
+}"""
+
+
+def executable() -> str | None:
+    """The Chromium or Chrome of this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[str]:
+    """`python -m helpers lab` with settings and servers of its own below `folder`; yields its address."""
+    private = {
+        name: str(folder / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
+    private |= {
+        name: str(folder / name.lower()) for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    }
+    settings = folder / "jupyterlab_settings_dir" / "@jupyterlab" / "docmanager-extension"
+    settings.mkdir(parents=True)
+    (settings / "plugin.jupyterlab-settings").write_text('{"autosave": false}')  # a test changes no lesson
+    environ = {**os.environ, **private, "COURSE_HOME": str(folder / "home")}
+    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--LabApp.expose_app_in_browser=True"]
+    process = subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    )
+    try:
+        assert process.stdout
+        yield _address(process.stdout)
+    finally:
+        process.send_signal(signal.SIGINT if os.name != "nt" else signal.CTRL_C_EVENT)
+        process.wait(30)
+
+
+def _address(lines: IO[str]) -> str:
+    said = ""
+    for line in lines:
+        said += line
+        if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/\S*", line):
+            return found[0]
+    raise AssertionError(f"lab ended without an address:\n{said}")
+
+
+def run_all(page: Page) -> None:
+    """Run every cell of the notebook in front, and wait until the kernel rests."""
+    page.wait_for_function(IDLE, timeout=STARTED)
+    page.evaluate(RUN_ALL)
+    page.wait_for_function("window.ranAll", timeout=STARTED)
+    page.wait_for_function(IDLE, timeout=STARTED)

@@ -1,0 +1,87 @@
+"""What nbval lets through: cells that never ran, and outputs or sources that do not belong in a lesson."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from helpers.practice.toml import read
+from tests import refresh
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
+    found = nbformat.read(path, as_version=4).cells
+    return [cell for cell in found if cell.cell_type == kind and cell.source.strip()]
+
+
+def outputs(path: Path) -> str:
+    return "\n".join(str(output) for cell in cells(path, "code") for output in cell.outputs)
+
+
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+def test_there_are_lessons() -> None:
+    assert LESSONS
+
+
+@each_lesson
+def test_every_cell_ran_in_order(path: Path) -> None:
+    code = cells(path, "code")
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+@each_lesson
+def test_nothing_of_a_machine_or_a_key_is_in_an_output(path: Path) -> None:
+    found = re.findall(r"127\.0\.0\.1:\d+|sk-\w+|/home/\w+|/tmp/\w+|/Users/\w+|[A-Z]:\\\\", outputs(path))
+    assert not found
+
+
+@each_lesson
+def test_code_cells_are_short_and_set_up_is_three_lines(path: Path) -> None:
+    lines = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in cells(path, "code")]
+    assert len(lines) <= 25 and lines[0] <= 3
+    assert statistics.median(lines) <= 4 and max(lines) <= 15
+
+
+@each_lesson
+def test_there_is_more_to_read_than_to_run(path: Path) -> None:
+    assert len(cells(path, "markdown")) >= 1.2 * len(cells(path, "code"))
+
+
+@each_lesson
+def test_models_are_named_by_their_role(path: Path) -> None:
+    named = {name for roles in read(ROOT / "helpers" / "models.toml").values() for name in roles.values()}
+    for cell in cells(path, "code"):
+        assert not [name for name in named if name in cell.source], cell.source
+
+
+@each_lesson
+def test_goals_and_recap_frame_the_lesson(path: Path) -> None:
+    first, *_, recap, links = [cell.source for cell in cells(path, "markdown")]
+    assert re.match(rf"# {path.name[:2]} · ", first) and "Teaching" in first and first.count("\n- ") == 3
+    assert recap.startswith("## What you can say now") and recap.count("\n- ") >= 3
+    assert "contents" in links
+
+
+@each_lesson
+def test_links_lead_to_files(path: Path) -> None:
+    for cell in cells(path, "markdown"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", cell.source):
+            assert (path.parent / target).exists(), target
+
+
+@each_lesson
+def test_navigation_and_slides_are_up_to_date(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    before = nbformat.writes(notebook)
+    refresh.set_navigation(notebook, path)
+    refresh.set_slides(notebook)
+    assert nbformat.writes(notebook) == before
