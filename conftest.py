@@ -54,6 +54,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The browser comes last: Playwright leaves its event loop running in this thread.
+    items.sort(key=lambda item: item.path.name == "test_browser.py")
     for item in items:
         if hasattr(item, "output_timeout"):
             item.output_timeout = CELL_QUIET
