@@ -89,6 +89,22 @@ def test_ollamas_stream(client: httpx.Client) -> None:
     assert len({chunk["id"] for chunk in made}) == 1
 
 
+def test_ollamas_completions(client: httpx.Client) -> None:
+    ask = {"model": "llama3.2", "prompt": "Say hi.", "max_tokens": 3}
+    whole = client.post("/v1/completions", json=ask).json()
+    assert list(whole) == ["id", "object", "created", "model", "system_fingerprint", "choices", "usage"]
+    assert list(whole["choices"][0]) == ["text", "index", "finish_reason"]
+    assert whole["choices"][0]["finish_reason"] == "length" and whole["usage"]["completion_tokens"] == 3
+    stream = {**ask, "stream": True, "stream_options": {"include_usage": True}}
+    made = frames(client.post("/v1/completions", json=stream))
+    assert list(made[0]) == ["id", "object", "created", "choices", "model", "system_fingerprint", "usage"]
+    assert made[0]["usage"]["total_tokens"] == 0 and made[-1]["usage"]["completion_tokens"] == 3
+    assert [chunk["choices"][0]["finish_reason"] for chunk in made[:-1]] == [None, None, None, "length"]
+    wrong = client.post("/v1/completions", json={**ask, "stop": [1]}).json()["error"]["message"]
+    assert wrong == "invalid type for 'stop' field: float64"
+    assert client.post("/v1/completions", json={**ask, "prompt": ["a"]}).status_code == 400
+
+
 def test_ollamas_models_and_vectors(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()["data"]
     assert {"id", "object", "created", "owned_by"} == set(listed[0])

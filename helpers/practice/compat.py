@@ -33,6 +33,7 @@ from .ollama import (
     route,
     start_chat,
     start_embed,
+    start_generate,
     vectors,
 )
 from .state import Stamp, practice_of, run
@@ -104,6 +105,25 @@ CHAT = Struct(
         "top_logprobs": "int",
     },
     root="ChatCompletionRequest",
+)
+COMPLETION = Struct(
+    "openai.CompletionRequest",
+    {
+        "model": "string",
+        "prompt": "string",
+        "suffix": "string",
+        "stream": "bool",
+        "stream_options": Struct("openai.StreamOptions", {"include_usage": "bool"}, root="StreamOptions"),
+        "max_tokens": "int",
+        "seed": "int",
+        "stop": "any",
+        "temperature": "float32",
+        "frequency_penalty": "float32",
+        "presence_penalty": "float32",
+        "top_p": "float32",
+        "logprobs": "int",
+    },
+    root="CompletionRequest",
 )
 EMBED = Struct(
     "openai.EmbedRequest",
@@ -328,6 +348,83 @@ def frame(value: Any) -> bytes:
     return b"data: " + encode(value) + b"\n\n"
 
 
+# --- completions -----------------------------------------------------------------------------------------
+
+
+async def completions(request: Request) -> Response:
+    body = await request.body()
+    practice, stamp = practice_of(request), Stamp.of(request, body)
+    try:
+        asked = _read(body, COMPLETION)
+        native = _native_completion(asked)
+    except Refusal as refusal:
+        return _refused(refusal, in_middleware=True)
+    try:
+        started = start_generate(practice, native, stamp)
+    except Refusal as refusal:
+        return _refused(refusal, in_middleware=False)
+    head = {
+        "id": f"cmpl-{stamp.number(999)}",
+        "object": "text_completion",
+        "created": started.meter.at() // SECOND,
+    }
+    named = {"model": asked.get("model", ""), "system_fingerprint": "fp_ollama"}
+    loaded = [Piece(done=started.done)]
+    if asked.get("stream"):
+        pieces = run(practice, started.ask, started.meter) if started.ask else _each(loaded)
+        usage = (asked.get("stream_options") or {}).get("include_usage", False)
+        frames = _completion_frames(pieces, started, head, named, usage)
+        return StreamingResponse(frames, headers={"content-type": SSE})
+    made = [piece async for piece in run(practice, started.ask, started.meter)] if started.ask else loaded
+    choice = {"text": "".join(piece.text for piece in made), "index": 0, "finish_reason": made[-1].done}
+    return _reply({**head, **named, "choices": [choice], "usage": _usage(started)})
+
+
+def _native_completion(asked: dict[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "temperature": asked.get("temperature", 1.0),
+        "top_p": asked.get("top_p") or 1.0,
+        "frequency_penalty": asked.get("frequency_penalty", 0.0),
+        "presence_penalty": asked.get("presence_penalty", 0.0),
+        "seed": asked.get("seed"),
+        "num_predict": asked.get("max_tokens"),
+    }
+    stop = asked.get("stop")
+    if isinstance(stop, str):
+        options["stop"] = [stop]
+    elif isinstance(stop, list):
+        if strange := [one for one in stop if not isinstance(one, str)]:
+            raise Refusal("stop", kind=_go_kind(strange[0]))
+        options["stop"] = stop
+    native = {key: asked.get(key, "") for key in ("model", "prompt", "suffix")}
+    return {**native, "options": options}
+
+
+async def _each(pieces: list[Piece]) -> AsyncIterator[Piece]:
+    for piece in pieces:
+        yield piece
+
+
+async def _completion_frames(
+    pieces: AsyncIterator[Piece],
+    started: Started,
+    head: dict[str, Any],
+    named: dict[str, Any],
+    usage: bool,
+) -> AsyncIterator[bytes]:
+    empty = {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}} if usage else {}
+    async for piece in pieces:
+        if piece.text:
+            choice = {"text": piece.text, "index": 0, "finish_reason": None}
+            yield frame({**head, "choices": [choice], **named, **empty})
+        if piece.done:
+            choice = {"text": "", "index": 0, "finish_reason": piece.done}
+            yield frame({**head, "choices": [choice], **named, **empty})
+    if usage:
+        yield frame({**head, "choices": [], **named, "usage": _usage(started)})
+    yield b"data: [DONE]\n\n"
+
+
 # --- models and vectors ---------------------------------------------------------------------------
 
 
@@ -385,6 +482,7 @@ def packed(vector: list[float]) -> str:
 
 routes = [
     route("/v1/chat/completions", chat_completions, "POST"),
+    route("/v1/completions", completions, "POST"),
     route("/v1/embeddings", embeddings, "POST"),
     route("/v1/models", models, "GET"),
     route("/v1/models/{model}", model, "GET"),

@@ -192,6 +192,7 @@ _FITS = {
     "string": "string",
     "bool": "bool",
     "float64": "number",
+    "float32": "number",
     "map[string]interface {}": "object",
     "map[string]string": "object",
 }
