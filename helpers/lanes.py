@@ -305,12 +305,10 @@ def _installed(url: str, names: dict[str, str]) -> Models:
 def _can(client: httpx.Client, url: str, model: dict[str, Any], capability: str) -> bool:
     if model.get("remote_host") or model["name"].endswith("cloud"):  # not on this machine
         return False
-    if (
-        "shown" not in model
-    ):  # /api/tags names capabilities too, but takes some embedding models for chat models
+    if "able" not in model:  # /api/tags says it too, but calls some embedding models chat models
         shown = client.post(f"{url}/api/show", json={"model": model["name"]}).json()
-        model["shown"] = shown.get("capabilities", ["completion"])
-    return capability in model["shown"]
+        model["able"] = [] if "error" in shown else shown.get("capabilities", ["completion"])
+    return capability in model["able"]
 
 
 def _client(url: str) -> httpx.Client:

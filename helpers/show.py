@@ -28,7 +28,10 @@ UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud80
 
 LINE = "1px solid var(--jp-border-color2, rgba(128, 128, 128, 0.4))"
 CELL = "text-align: left; vertical-align: top; padding: 2px 12px 2px 0; border: 0"
-TABLE = "border-collapse: collapse; border: 0; margin: 4px 0; color: var(--jp-content-font-color1, inherit)"
+TABLE = (
+    "border-collapse: collapse; border: 0; margin: 4px 0; font-size: inherit; "
+    "color: var(--jp-content-font-color1, inherit)"
+)
 WORDS = (
     "white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; unicode-bidi: plaintext; color: inherit; "
     "background: transparent; font-family: var(--jp-code-font-family, monospace); font-size: inherit"
@@ -272,4 +275,4 @@ def _as_html(outline: _Outline) -> str:
 
 
 def _safe(text: str) -> str:
-    return html.escape(visible(text))
+    return html.escape(text)

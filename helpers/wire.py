@@ -28,6 +28,8 @@ AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 
 SENT_BY_ITSELF = {"accept", "accept-encoding", "connection", "content-length", "host", "user-agent"}
 
+PULSE = 0.2  # seconds
+
 # An exception, words of its text, and what the learner is told; the first line that fits counts.
 CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
     (httpx.ConnectTimeout, "", "{host} accepted no connection in time. Check {variable} and your network."),
@@ -217,7 +219,8 @@ class Exchange:
             if self._source is None:
                 raise StopAsyncIteration
             try:
-                chunk = await anext(self._source.chunks, None)
+                with _pulse():
+                    chunk = await anext(self._source.chunks, None)
             except (httpx.HTTPError, httpx.StreamError) as error:
                 await self._close(_break(error))
             except BaseException:  # an interrupted or cancelled cell
@@ -363,7 +366,7 @@ async def stream(
     post = _Post(payload, path, headers, timeout)
     client = post.client(httpx.AsyncClient)
     try:
-        with _explained(post):
+        with _explained(post), _pulse():
             request, exchange = post.prepare(client)
             response = await client.send(request, stream=True)
     except BaseException:
@@ -524,6 +527,23 @@ def _break(error: Exception) -> str:
     if isinstance(error, httpx.DecodingError):
         return "the reply's compression is damaged"
     return "the connection broke"
+
+
+@contextmanager
+def _pulse() -> Iterator[None]:
+    """Wake the loop now and then while it waits: a loop asleep does not see a kernel's interrupt."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def beat() -> None:
+        nonlocal timer
+        timer = loop.call_later(PULSE, beat)
+
+    beat()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Source:

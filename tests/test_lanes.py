@@ -29,49 +29,57 @@ PRACTICE = "practice server · scripted replies, nothing leaves this machine"
 NOBODY = "http://127.0.0.1:9"  # the discard port: nobody listens there
 
 
+OURS = re.compile("OPENAI_|OLLAMA_|COURSE_|PYTHON_DOTENV_|.*_PROXY", re.IGNORECASE)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("lanes")
     yield path
-    process.leave(path, os.getppid())
-    process.leave(path, os.getpid())
+    kill(path)
 
 
 @pytest.fixture(autouse=True)
-def course(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def course(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """A learner's machine without Ollama, keys or `.env`. Call it to write the `.env`."""
-    for name in list(os.environ):
-        if (
-            name.upper().startswith(("OPENAI_", "OLLAMA_", "COURSE_", "PYTHON_DOTENV_"))
-            or "PROXY" in name.upper()
-        ):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COURSE_HOME", str(home))
-    monkeypatch.setenv("OLLAMA_HOST", NOBODY)
     dotenv = tmp_path / ".env"
     monkeypatch.setattr(lanes, "DOTENV", dotenv)
     for name, fresh in {"_laid": {}, "_held": {}, "_written": set(), "_chosen": None}.items():
         monkeypatch.setattr(lanes, name, fresh)
     before = dict(os.environ)
-    monkeypatch.setattr(os, "environ", os.environ)
+    os.environ.clear()
+    os.environ.update(machine(before, home))
 
     def write(text: str) -> None:
         dotenv.write_text(text, "utf-8")
 
     yield write
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
+    os.environ.clear()
     os.environ.update(before)
+
+
+def machine(environ: dict[str, str], home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in environ.items() if not OURS.match(name)}
+    return {**kept, "COURSE_HOME": str(home), "OLLAMA_HOST": NOBODY}
+
+
+def kill(home: Path) -> process.Server:
+    """End the home's server as kill -9 does, and return what it was."""
+    server = process.announced(home)
+    assert server
+    os.kill(server.pid, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    deadline = time.monotonic() + 5
+    while process.alive(server.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return server
 
 
 class Ollama:
     """Answers as an Ollama with these models does; with `practice` it says that it is a practice server."""
 
-    def __init__(
-        self, models: list[dict[str, Any]], *, practice: bool = False, version: Any = "0.32.15"
-    ) -> None:
+    def __init__(self, models: list[Any], *, practice: bool = False, version: Any = "0.32.15") -> None:
         asked = self.asked = []
-        shown = {model["name"]: model.pop("shown") for model in models if "shown" in model}
 
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_: object) -> None:
@@ -84,7 +92,7 @@ class Ollama:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 asked.append((self.path, body))
-                self.reply({"capabilities": shown[body["model"]]})
+                self.reply(next(one["shown"] for one in models if one["name"] == body["model"]))
 
             def reply(self, body: dict[str, Any]) -> None:
                 data = json.dumps(body).encode()
@@ -97,7 +105,9 @@ class Ollama:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
 
 
 @pytest.fixture
@@ -116,7 +126,7 @@ def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ollama]]:
 
 
 def model(name: str, size: int, *capabilities: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "size": size, "capabilities": list(capabilities), **more}
+    return {"name": name, "size": size, "shown": {"capabilities": list(capabilities)}, **more}
 
 
 # The address
@@ -250,8 +260,9 @@ def test_missing_models_are_replaced_by_the_smallest_that_can(ollama: Callable[.
         [
             model("big:70b", 9000, "completion", "tools"),
             model(
-                "cheap:120b-cloud", 1, "completion", "tools", "thinking", remote_host="https://ollama.com:443"
+                "elsewhere:120b", 1, "completion", "tools", "thinking", remote_host="https://ollama.com:443"
             ),
+            model("also:120b-cloud", 2, "completion", "tools", "thinking"),
             model("small:1b", 700, "completion"),
             model("embedder", 5, "embedding"),
         ]
@@ -282,12 +293,11 @@ def test_an_ollama_without_models_says_what_to_pull(ollama: Callable[..., Ollama
     )
 
 
-def test_an_older_ollama_is_asked_what_its_models_can_do(ollama: Callable[..., Ollama]) -> None:
-    running = ollama(
-        [{"name": "a", "size": 1, "shown": ["embedding"]}, {"name": "b", "size": 2, "shown": ["tools"]}]
-    )
-    lane = choose()
-    assert (lane.models["tools"], lane.models["embedding"]) == ("b", "a")
+def test_what_ollama_does_not_say_about_a_model(ollama: Callable[..., Ollama]) -> None:
+    """An old one says nothing: then it can chat. One that cannot be shown can do nothing."""
+    old, broken = {"name": "old", "size": 2, "shown": {}}, {"name": "b", "size": 1, "shown": {"error": "x"}}
+    running = ollama([broken, old])
+    assert dict(choose().models) == {"chat": "old", "ollama": "old"}
     assert sum(path == "/api/show" for path, _ in running.asked) == 2
 
 
@@ -305,9 +315,13 @@ def test_hostile_names_stay_text(ollama: Callable[..., Ollama]) -> None:
     assert "\\x1b[31m" in choose().sentence and "\x07" not in choose().sentence
 
 
-def test_what_is_no_ollama_is_not_taken(ollama: Callable[..., Ollama]) -> None:
+def test_what_is_no_ollama_is_not_taken(
+    ollama: Callable[..., Ollama], monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = ollama([])
-    running.server.RequestHandlerClass.do_GET = lambda self: self.wfile.write(b"SSH-2.0\r\n")  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        running.server.RequestHandlerClass, "do_GET", lambda self: self.wfile.write(b"SSH-2.0\r\n")
+    )
     assert choose().name == "practice"
 
 
@@ -480,6 +494,8 @@ def test_lanes_change_back_and_forth(
     assert repr(lesson("00_start_here")) == "cloud · before · gpt-5-nano · replies cost money"
     assert load_dotenv(lanes.DOTENV, override=True)  # as a lesson's cell does
     assert os.environ["OPENAI_API_KEY"] == KEY and "PYTHON_DOTENV_DISABLED" not in os.environ
+    course("COURSE_LANE=practice\n")
+    load_dotenv(lanes.DOTENV, override=True)
     course("")
     assert lesson("00_start_here").lane == "practice"
     assert os.environ["OPENAI_API_KEY"] == "sk-practice" and "COURSE_LANE" not in os.environ
@@ -495,7 +511,7 @@ def test_lanes_change_back_and_forth(
 def test_without_an_environment_the_package_still_imports() -> None:
     """The front door imports it on a bare Python, and on one that is too old."""
     program = (
-        "import ast, sys; sys.modules['httpx'] = sys.modules['dotenv'] = None; import helpers; print(dir(helpers));"
+        "import ast, sys; sys.modules['httpx'] = None; import helpers; print(dir(helpers));"
         "ast.parse(open(helpers.__file__).read(), feature_version=(3, 6)); helpers.send"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -506,9 +522,9 @@ def test_without_an_environment_the_package_still_imports() -> None:
 
 
 class Kernel:
-    def __init__(self) -> None:
+    def __init__(self, environ: dict[str, str]) -> None:
         self.manager = KernelManager()
-        self.manager.start_kernel(cwd=str(lanes.NOTEBOOKS))
+        self.manager.start_kernel(cwd=str(lanes.NOTEBOOKS), env=environ)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
@@ -532,28 +548,26 @@ class Kernel:
         self.manager.shutdown_kernel(now=True)
 
 
-@pytest.fixture
-def kernel(course: Callable[[str], None]) -> Iterator[Kernel]:
-    one = Kernel()
+@pytest.fixture(scope="module")
+def kernel(home: Path) -> Iterator[Kernel]:
+    one = Kernel(machine(dict(os.environ), home))
     yield one
     one.stop()
 
 
 FIRST = 'from helpers import lesson\nhere = lesson("00_start_here")\nhere'
-ASK = 'from helpers import send\nsend({"model": here.models["chat"], "messages": [{"role": "user", "content": "Hi"}]})'
+ASK = """
+from helpers import send
+send({"model": here.models["chat"], "messages": [{"role": "user", "content": "Hi"}]})
+"""
 
 
 def test_a_server_that_is_killed_between_two_cells_runs_again(
     kernel: Kernel, home: Path, course: Callable[[str], None]
 ) -> None:
     assert kernel.run(FIRST) == PRACTICE
-    first = process.announced(home)
-    assert first and "200 OK" in kernel.run(ASK)
-    os.kill(first.pid, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
-    deadline = time.monotonic() + 5
-    while process.alive(first.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert "200 OK" in kernel.run(ASK)
+    first = kill(home)
     shown = kernel.run(ASK)
     assert shown.startswith("The practice server had stopped; it runs again.\n") and "200 OK" in shown
     second = process.announced(home)
@@ -574,16 +588,15 @@ def test_a_server_that_is_killed_between_two_cells_runs_again(
 
 def test_a_server_that_moves_is_followed(kernel: Kernel, home: Path) -> None:
     kernel.run(FIRST)
-    process.leave(home, os.getppid())
-    process.leave(home, os.getpid())
-    running = process.announced(home)
-    assert running and not process.alive(running.pid)
+    running = kill(home)
     port = int(running.url.rpartition(":")[2])
-    with ThreadingHTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler):  # somebody took its port
+    with ThreadingHTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler) as other:  # somebody took its port
+        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         assert "200 OK" in kernel.run(ASK)
-        moved = process.announced(home)
-        assert moved and moved.url != running.url
-        assert kernel.run("import os; os.environ['OLLAMA_HOST']") == repr(moved.url)
+        other.shutdown()
+    moved = process.announced(home)
+    assert moved and moved.url != running.url
+    assert kernel.run("import os; os.environ['OLLAMA_HOST']") == repr(moved.url)
 
 
 def test_an_interrupted_cell_keeps_what_came(kernel: Kernel) -> None:
@@ -602,15 +615,17 @@ def test_an_interrupted_cell_keeps_what_came(kernel: Kernel) -> None:
             over.wait(30)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     kernel.run(
         "import os; from helpers import stream\n"
-        f"os.environ['OPENAI_BASE_URL'] = 'http://127.0.0.1:{server.server_port}'\nexchange = await stream({{}})"
+        f"os.environ['OPENAI_BASE_URL'] = 'http://127.0.0.1:{server.server_port}'\n"
+        "exchange = await stream({})"
     )
     reading = "async for frame in exchange:\n    print('ready', flush=True)"
+    start = time.monotonic()
     shown = kernel.run(reading, during=kernel.manager.interrupt_kernel)
+    assert "ready" in shown and time.monotonic() - start < 5  # although the server says nothing more
     over.set()
-    assert "ready" in shown
     assert (
         kernel.run("exchange.text, exchange.complete, exchange.broken") == "('so far', False, 'interrupted')"
     )

@@ -77,7 +77,7 @@ def test_a_wrong_timeout_is_explained(timeout: object) -> None:
 
 FAMILY = """
 import subprocess, sys, pathlib, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session={apart})
 path = pathlib.Path(sys.argv[1])
 path.with_suffix(".part").write_text(str(child.pid))
 path.with_suffix(".part").rename(path)
@@ -100,10 +100,12 @@ def assert_ends(pid: int) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("wait", ["time.sleep(60)", ""])
-def test_a_time_out_ends_the_command_and_its_children(tmp_path: Path, wait: str) -> None:
-    """Also when only a child still holds the output open."""
-    command = python(FAMILY.format(wait=wait)) + " " + shlex.quote(str(tmp_path / "pid"))
+@pytest.mark.parametrize(
+    ("wait", "apart"), [("time.sleep(60)", False), ("time.sleep(60)", True), ("", False)]
+)
+def test_a_time_out_ends_the_command_and_its_children(tmp_path: Path, wait: str, apart: bool) -> None:
+    """Also a child in a session of its own, and one that alone still holds the output open."""
+    command = python(FAMILY.format(wait=wait, apart=apart)) + " " + shlex.quote(str(tmp_path / "pid"))
     with pytest.raises(CourseError, match=r"had not ended after 1 s and was stopped\. .*timeout=5"):
         run(command, timeout=1)
     assert_ends(int((tmp_path / "pid").read_text()))
@@ -113,7 +115,9 @@ def test_a_time_out_ends_the_command_and_its_children(tmp_path: Path, wait: str)
     os.name == "nt", reason="interrupts a process as a terminal does, which Windows does otherwise"
 )
 def test_an_interrupt_ends_the_command_and_its_children(tmp_path: Path) -> None:
-    command = python(FAMILY.format(wait="time.sleep(60)")) + " " + shlex.quote(str(tmp_path / "pid"))
+    command = (
+        python(FAMILY.format(wait="time.sleep(60)", apart=False)) + " " + shlex.quote(str(tmp_path / "pid"))
+    )
     program = f"from helpers.terminal import run\nrun({command!r})"
     outer = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 20

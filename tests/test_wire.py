@@ -462,15 +462,16 @@ def test_one_task_can_stop_what_another_reads(server: Server) -> None:
     assert (exchange.text, exchange.broken) == ("so far", "closed before the end")
 
 
-@pytest.mark.parametrize("way", ["aclose", "with", "garbage"])
+@pytest.mark.parametrize("way", ["aclose", "with", "garbage", "unread garbage"])
+@pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
 def test_an_abandoned_stream_is_closed(server: Server, way: str) -> None:
     over = threading.Event()
     server.answers(head(), chunk(sse(says("so far"))), over.wait)
 
     async def leave() -> None:
         exchange = await stream(PAYLOAD)
-        async for _ in exchange:
-            break
+        if way != "unread garbage":
+            await anext(exchange)
         if way == "aclose":
             await exchange.aclose()
         elif way == "with":
@@ -500,7 +501,7 @@ def test_a_long_stream_takes_linear_time(server: Server) -> None:
 
     start = time.process_time()
     exchange = asyncio.run(run())
-    assert time.process_time() - start < 15
+    assert time.process_time() - start < 6
     assert exchange.text == "word " * count and len(exchange.frames) == count + 2
 
 

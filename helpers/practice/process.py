@@ -105,7 +105,7 @@ def _greet(home: Path, owner: int) -> Server | None:
 
 def _ask(url: str, method: str, owner: int) -> int | None:
     """The process id of the practice server at `url`, told about `owner`; None if there is none."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=1)
     try:
         connection.request(method, f"/practice/owners/{owner}")
         return json.loads(connection.getresponse().read())["pid"]
