@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +64,12 @@ def lab(folder: Path) -> Iterator[str]:
     )
     try:
         assert process.stdout
-        yield _address(process.stdout)
+        url = _address(process.stdout)
+        deadline = time.monotonic() + STARTED / 1000
+        while not _answers(url):
+            assert time.monotonic() < deadline and process.poll() is None, f"{url} does not answer"
+            time.sleep(0.02)
+        yield url
     finally:
         process.send_signal(signal.SIGINT if os.name != "nt" else signal.CTRL_C_EVENT)
         process.wait(30)
@@ -75,6 +82,14 @@ def _address(lines: IO[str]) -> str:
         if found := re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/\S*", line):
             return found[0]
     raise AssertionError(f"lab ended without an address:\n{said}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def run_all(page: Page) -> None:

@@ -23,19 +23,17 @@ from .engines import Piece
 from .errors import Refusal
 from .gojson import BadBody, List, Struct, decode, decode_base64, encode
 from .ollama import (
-    BARE_JSON,
     CALL_ID,
-    JSON,
-    TOOL,
     Started,
     input_texts,
     logprob_item,
-    route,
     start_chat,
     start_embed,
     start_generate,
     vectors,
 )
+from .replies import BARE_JSON, JSON, route
+from .shapes import TOOL
 from .state import Stamp, practice_of, run
 from .store import Model
 

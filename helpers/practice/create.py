@@ -19,7 +19,8 @@ from . import gguf, names
 from .cli_format import human_number
 from .errors import Refusal
 from .gojson import List, Struct, encode
-from .ollama import BARE_JSON, MESSAGE, NDJSON, read, refused, reply, route
+from .replies import BARE_JSON, NDJSON, refused, reply, route
+from .shapes import MESSAGE, read
 from .state import Practice, practice_of
 from .store import LAYER_TYPE
 

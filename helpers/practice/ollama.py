@@ -1,4 +1,4 @@
-"""Ollama's own HTTP API, `/api/*`. Source of every rule and shape: server/routes.go and api/types.go,
+"""Ollama's own HTTP API: replies and vectors. Source of every rule: server/routes.go, v0.32.15.
 v0.32.15.
 
 An endpoint reads in the order of the real server's evaluation: decode, name, existence, capability, options,
@@ -7,361 +7,27 @@ run.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import Response, StreamingResponse
 
-from . import modelfile, names
 from .clock import Meter, rfc3339
 from .engines import Ask, Logprob, Piece
 from .engines.tokens import split, text_of, token_id
 from .errors import Refusal, refuse_format
-from .gojson import BadBody, List, Struct, decode, encode, float32
+from .gojson import encode, float32
+from .models import find
 from .options import BadOption, complete
-from .scheduler import keep_alive
+from .replies import BARE_JSON, JSON, NDJSON, refused, reply, route
+from .shapes import CHAT, EMBED, EMBEDDING, GENERATE, read
 from .state import Practice, Stamp, cut, practice_of, run
 from .store import Model
 
-VERSION = "0.32.15"
-JSON = "application/json; charset=utf-8"
-BARE_JSON = "application/json"
-NDJSON = "application/x-ndjson"
-
-THINK_LEVELS = ("high", "medium", "low", "max")
 CALL_ID = "abcdefghijklmnopqrstuvwxyz0123456789"
-SIGNIN_URL = "https://ollama.com/connect"
-
-
-# --- what a request may hold ----------------------------------------------------------------------
-
-
-def _think(value: Any) -> Any:
-    if isinstance(value, bool) or value in THINK_LEVELS:
-        return value
-    kinds = '"high", "medium", "low", "max", true, or false)'
-    if isinstance(value, str):
-        raise BadBody(f'invalid think value: "{value}" (must be {kinds}')
-    raise BadBody(f"think must be a boolean or string ({kinds}")
-
-
-def _arguments(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise BadBody("Value looks like object, but can't find closing '}' symbol")
-    return value
-
-
-PARAMETERS = Struct(
-    "api.ToolFunctionParameters",
-    {
-        "type": "string",
-        "$defs": "any",
-        "items": "any",
-        "required": List("[]string", "string"),
-        "properties": _arguments,
-    },
-    root="ToolFunctionParameters",
-)
-FUNCTION = Struct(
-    "api.ToolFunction",
-    {"name": "string", "description": "string", "parameters": PARAMETERS},
-    root="ToolFunction",
-)
-TOOL = Struct("api.Tool", {"type": "string", "items": "any", "function": FUNCTION}, root="Tool")
-CALL = Struct(
-    "api.ToolCall",
-    {
-        "id": "string",
-        "function": Struct(
-            "api.ToolCallFunction", {"index": "int", "name": "string", "arguments": _arguments}
-        ),
-    },
-)
-IMAGES = List("[]api.ImageData", "api.ImageData")
-MESSAGE = Struct(
-    "api.Alias",
-    {
-        "role": "string",
-        "content": "string",
-        "thinking": "string",
-        "images": IMAGES,
-        "tool_calls": List("[]api.ToolCall", CALL),
-        "tool_name": "string",
-        "tool_call_id": "string",
-    },
-)
-_SHARED = {
-    "model": "string",
-    "stream": "bool",
-    "format": "any",
-    "keep_alive": keep_alive,
-    "options": "map[string]interface {}",
-    "think": _think,
-    "truncate": "bool",
-    "shift": "bool",
-    "_debug_render_only": "bool",
-    "logprobs": "bool",
-    "top_logprobs": "int",
-}
-GENERATE = Struct(
-    "api.GenerateRequest",
-    {
-        **_SHARED,
-        "prompt": "string",
-        "suffix": "string",
-        "system": "string",
-        "template": "string",
-        "context": List("[]int", "int"),
-        "raw": "bool",
-        "images": IMAGES,
-    },
-    root="GenerateRequest",
-)
-CHAT = Struct(
-    "api.ChatRequest",
-    {**_SHARED, "messages": List("[]api.Message", MESSAGE), "tools": List("api.Tools", TOOL)},
-    root="ChatRequest",
-)
-EMBED = Struct(
-    "api.EmbedRequest",
-    {
-        "model": "string",
-        "input": "any",
-        "keep_alive": keep_alive,
-        "truncate": "bool",
-        "dimensions": "int",
-        "options": "map[string]interface {}",
-    },
-    root="EmbedRequest",
-)
-EMBEDDING = Struct(
-    "api.EmbeddingRequest",
-    {
-        "model": "string",
-        "prompt": "string",
-        "keep_alive": keep_alive,
-        "options": "map[string]interface {}",
-    },
-    root="EmbeddingRequest",
-)
-SHOW = Struct(
-    "api.ShowRequest",
-    {
-        "model": "string",
-        "system": "string",
-        "template": "string",
-        "verbose": "bool",
-        "options": "map[string]interface {}",
-        "name": "string",
-    },
-    root="ShowRequest",
-)
-COPY = Struct("api.CopyRequest", {"source": "string", "destination": "string"}, root="CopyRequest")
-DELETE = Struct("api.DeleteRequest", {"model": "string", "name": "string"}, root="DeleteRequest")
-
-
-def read(body: bytes, shape: Struct) -> dict[str, Any]:
-    """The request in `body`. Raises Refusal."""
-    try:
-        return decode(body, shape, empty="missing request body")
-    except BadBody as error:
-        raise Refusal("body", text=error) from error
-
-
-# --- small replies --------------------------------------------------------------------------------
-
-
-def reply(value: Any, status: int = 200, kind: str = JSON) -> Response:
-    return Response(encode(value), status, headers={"content-type": kind})
-
-
-def refused(refusal: Refusal, kind: str = JSON) -> Response:
-    return reply({"error": refusal.text}, refusal.status, kind)
-
-
-async def root(request: Request) -> Response:
-    return PlainTextResponse("Ollama is running")
-
-
-async def version(request: Request) -> Response:
-    return reply({"version": VERSION})
-
-
-async def status(request: Request) -> Response:
-    return reply({"cloud": {"disabled": False, "source": "none"}})
-
-
-async def account(request: Request) -> Response:
-    return refused(Refusal("no account"))
-
-
-async def tags(request: Request) -> Response:
-    models = practice_of(request).store.all()
-    return reply({"models": [_listed(model) for model in models]})
-
-
-def _listed(model: Model) -> dict[str, Any]:
-    item: dict[str, Any] = {"name": model.name.short, "model": model.name.short}
-    if model.remote:
-        item |= {key: model.config[key] for key in ("remote_model", "remote_host")}
-    details = dict(model.details)
-    for kind in ("context", "embedding"):
-        if length := model.length(kind):
-            details[f"{kind}_length"] = length
-    item |= {
-        "modified_at": rfc3339(model.modified_ns, local=True),
-        "size": model.size,
-        "digest": model.digest,
-        "details": details,
-    }
-    return item | ({"capabilities": model.capabilities} if model.capabilities else {})
-
-
-async def ps(request: Request) -> Response:
-    loaded = [
-        {
-            "name": one.model.name.short,
-            "model": one.model.name.short,
-            "size": one.size,
-            "digest": one.model.digest,
-            "details": one.model.details,
-            "expires_at": rfc3339(one.expires, local=True),
-            "size_vram": 0,
-            "context_length": one.context_length,
-        }
-        for one in practice_of(request).scheduler.loaded()
-    ]
-    return reply({"models": loaded})
-
-
-async def show(request: Request) -> Response:
-    try:
-        asked = read(await request.body(), SHOW)
-        typed = asked.get("model") or asked.get("name") or ""
-        if not typed:
-            raise Refusal("model required")
-        name = names.parse(_local(typed))
-        if name is None:
-            raise Refusal("name")
-        model = practice_of(request).store.find(name)
-        if model is None:
-            raise Refusal("not found", model=name.short)
-    except Refusal as refusal:
-        return refused(refusal)
-    return reply(_shown(model, asked))
-
-
-def _shown(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
-    system = asked.get("system") or model.system
-    parts: dict[str, Any] = {
-        "license": "\n".join(model.licenses),
-        "modelfile": _modelfile(model, system),
-        "parameters": "\n".join(
-            f"{name:<30} {_go_value(value)}" for name, value in _each_parameter(model.parameters)
-        ),
-        "template": model.template,
-        "system": system,
-    }
-    shown = {key: text for key, text in parts.items() if text}
-    shown["details"] = model.details
-    if model.messages:
-        shown["messages"] = model.messages
-    if model.remote:
-        shown |= {key: model.config[key] for key in ("remote_model", "remote_host")}
-    header = model.header
-    info = dict(sorted(header.metadata.items()))
-    if header.tensors:
-        info["general.parameter_count"] = header.parameter_count
-    hidden = ("general.name", "tokenizer.chat_template")
-    shown["model_info"] = {
-        key: value if asked.get("verbose") or not isinstance(value, list) or not value else None
-        for key, value in sorted(info.items())
-        if key not in hidden
-    }
-    if header.tensors:
-        shown["tensors"] = [tensor._asdict() for tensor in header.tensors]
-    shown["capabilities"] = model.capabilities
-    shown["modified_at"] = rfc3339(model.modified_ns, local=True)
-    return shown
-
-
-def _modelfile(model: Model, system: str) -> str:
-    commands = [modelfile.Command("model", str(path)) for path in model.layers("model")]
-    commands += [modelfile.Command("adapter", str(path)) for path in model.layers("adapter")]
-    commands += [modelfile.Command("model", str(path)) for path in model.layers("projector")]
-    commands.append(modelfile.Command("template", model.template))
-    if system:
-        commands.append(modelfile.Command("system", system))
-    for name, value in _each_parameter(model.parameters):
-        text = value if isinstance(value, str) else _go_value(value)
-        commands.append(modelfile.Command(name, text))
-    commands += [modelfile.Command("license", text) for text in model.licenses]
-    commands += [modelfile.Command("message", f"{m['role']}: {m['content']}") for m in model.messages]
-    head = (
-        '# Modelfile generated by "ollama show"\n'
-        "# To build a new Modelfile based on this, replace FROM with:\n"
-        f"# FROM {model.name.short}\n\n"
-    )
-    return head + modelfile.render(commands)
-
-
-def _each_parameter(parameters: dict[str, Any]) -> list[tuple[str, Any]]:
-    pairs = []
-    for name, value in sorted(parameters.items()):
-        pairs += [(name, one) for one in value] if isinstance(value, list) else [(name, value)]
-    return pairs
-
-
-def _go_value(value: Any) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
-
-
-async def copy(request: Request) -> Response:
-    practice = practice_of(request)
-    try:
-        asked = read(await request.body(), COPY)
-        source, target = (names.parse(asked.get(key) or "") for key in ("source", "destination"))
-        if source is None:
-            raise Refusal("source", model=asked.get("source") or "")
-        if target is None:
-            raise Refusal("destination", model=asked.get("destination") or "")
-        model = practice.store.find(source)
-        if model is None:
-            raise Refusal("source not found", model=asked["source"])
-    except Refusal as refusal:
-        return refused(refusal)
-    practice.store.copy(model, target, practice.clock.now())
-    return Response(status_code=200)
-
-
-async def delete(request: Request) -> Response:
-    practice = practice_of(request)
-    try:
-        asked = read(await request.body(), DELETE)
-        typed = asked.get("model") or asked.get("name") or ""
-        if not typed:
-            raise Refusal("model required")
-        name = names.parse(_local(typed))
-        if name is None:
-            raise Refusal("delete name", model=typed)
-        model = practice.store.find(name)
-        if model is None:
-            raise Refusal("not found", model=typed)
-    except Refusal as refusal:
-        return refused(refusal)
-    practice.scheduler.unload(model)
-    practice.store.remove(model)
-    return Response(status_code=200)
-
-
-# --- replies of a model ---------------------------------------------------------------------------
 
 
 @dataclass
@@ -373,30 +39,6 @@ class Started:
     stamp: Stamp
     ask: Ask | None = None
     done: str = ""
-
-
-def find(practice: Practice, typed: str, missing: str = "not found") -> Model:
-    """The model a request names, whose reply is made here. Raises Refusal."""
-    name = names.parse(_local(typed)) if typed else None
-    if typed and name is None:
-        raise Refusal("name")
-    cloud = typed.endswith((":cloud", "-cloud"))
-    model = practice.store.find(name)
-    if cloud or (model and model.remote):
-        raise Refusal("unauthorized")
-    if model is None:
-        raise Refusal(missing, model=typed)
-    return model
-
-
-def _local(typed: str) -> str:
-    """A name without the suffix that says where it is to run. Raises Refusal for both suffixes at once."""
-    if typed.endswith(":local"):
-        rest = typed.removesuffix(":local")
-        if rest.endswith((":cloud", "-cloud")):
-            raise Refusal("either", model=typed)
-        return rest
-    return typed
 
 
 def _top_logprobs(asked: dict[str, Any]) -> int | None:
@@ -763,23 +405,7 @@ async def embeddings(request: Request) -> Response:
     return reply({"embedding": made[0]})
 
 
-def route(path: str, endpoint: Any, *methods: str) -> Route:
-    """A route that takes exactly `methods`; Starlette alone would add HEAD to every GET."""
-    one = Route(path, endpoint, methods=list(methods))
-    one.methods = set(methods)
-    return one
-
-
 routes = [
-    route("/", root, "HEAD", "GET"),
-    route("/api/version", version, "HEAD", "GET"),
-    route("/api/status", status, "GET"),
-    route("/api/me", account, "POST"),
-    route("/api/tags", tags, "HEAD", "GET"),
-    route("/api/ps", ps, "GET"),
-    route("/api/show", show, "POST"),
-    route("/api/copy", copy, "POST"),
-    route("/api/delete", delete, "DELETE"),
     route("/api/generate", generate, "POST"),
     route("/api/chat", chat, "POST"),
     route("/api/embed", embed, "POST"),

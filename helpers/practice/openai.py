@@ -24,8 +24,8 @@ from .engines import Ask, Logprob, Piece
 from .engines.tokens import split, text_of
 from .errors import OpenAIRefusal
 from .gojson import BadBody, decode_base64, float32, parse
-from .ollama import route
 from .options import OPTIONS
+from .replies import route
 from .state import Practice, Stamp, practice_of, run
 from .transport import openai_error
 

@@ -22,11 +22,11 @@ from starlette.routing import Route
 
 from helpers.errors import CourseError
 
-from . import compat, create, library, ollama, openai, process
+from . import compat, create, library, models, ollama, openai, process
 from .clock import Clock
 from .engines.script import Script
 from .journal import Journal
-from .ollama import route
+from .replies import route
 from .scheduler import Scheduler
 from .state import Practice
 from .store import Store
@@ -61,6 +61,7 @@ def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: f
         return JSONResponse({"pid": os.getpid()})
 
     routes: list[Route] = [
+        *models.routes,
         *ollama.routes,
         *create.routes,
         *compat.routes,
