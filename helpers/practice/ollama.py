@@ -1,5 +1,4 @@
 """Ollama's own HTTP API: replies and vectors. Source of every rule: server/routes.go, v0.32.15.
-v0.32.15.
 
 An endpoint reads in the order of the real server's evaluation: decode, name, existence, capability, options,
 run.
