@@ -13,6 +13,7 @@ from typing import NamedTuple
 from helpers.errors import CourseError
 
 from . import gojson
+from .options import OPTIONS
 
 
 class Command(NamedTuple):
@@ -40,28 +41,8 @@ INSTRUCTIONS = (
 )
 ROLES = ("system", "user", "assistant")
 
-PARAMETERS = {
-    "num_keep": "int",
-    "seed": "int",
-    "num_predict": "int",
-    "top_k": "int",
-    "top_p": "float",
-    "min_p": "float",
-    "typical_p": "float",
-    "repeat_last_n": "int",
-    "temperature": "float",
-    "repeat_penalty": "float",
-    "presence_penalty": "float",
-    "frequency_penalty": "float",
-    "stop": "list",
-    "num_ctx": "int",
-    "num_batch": "int",
-    "num_gpu": "int",
-    "main_gpu": "int",
-    "use_mmap": "bool",
-    "num_thread": "int",
-    "draft_num_predict": "int",
-}
+KINDS = {"integer": "int", "float32": "float", "boolean": "bool", "array": "list"}
+PARAMETERS = {name: KINDS[kind] for name, (kind, _) in OPTIONS.items()}
 DEPRECATED = (
     "penalize_newline",
     "low_vram",
