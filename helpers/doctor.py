@@ -199,11 +199,11 @@ def proxy() -> Iterator[Result]:
     elif around & {"*", "127.0.0.1"}:
         yield "ok", "there is one; requests to this machine go around it"
     else:
-        named = ", ".join(f"{scheme}: {without_password(url)}" for scheme, url in catching.items())
+        named = " and ".join(dict.fromkeys(without_password(url) for url in catching.values()))
         setting = "set" if os.name == "nt" else "export"
         yield (
             "note",
-            f"{named} catches requests to 127.0.0.1, but for those of a lesson",
+            f"the proxy {named} catches requests to 127.0.0.1, but for those of a lesson",
             f"before a script of your own or curl: {setting} NO_PROXY=127.0.0.1,localhost",
         )
 

@@ -223,6 +223,8 @@ def set_up(lock: int) -> None:
         make()
     say("Step 2 of 2: installing the packages; the first time this takes a few minutes and 550 MB.")
     install(lock)
+    if not str(CHECKOUT).isascii():
+        spell_path_in_ascii()
     question = "from helpers.environment import missing; print(*missing(), sep=', ')"
     check = quiet(PYTHON, "-c", question, cwd=VENV)
     if check.returncode or check.stdout.strip():
@@ -312,6 +314,13 @@ def install(lock: int) -> None:
         raise
     if pip.wait():
         raise CourseError(explain("".join(said), "pip could not install the packages."))
+
+
+def spell_path_in_ascii() -> None:
+    """Write down where helpers are so that every Python reads it: up to 3.12 a .pth is not read as UTF-8."""
+    for site in site_packages():
+        for path in site.glob("*ollama_chat_course*.pth"):
+            path.write_text(f"import sys; sys.path.append({str(CHECKOUT)!a})\n", encoding="ascii")
 
 
 def explain(output: str, otherwise: str) -> str:

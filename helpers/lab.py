@@ -9,6 +9,7 @@ Any other argument goes to JupyterLab as it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -25,15 +26,15 @@ CONFIG = Path(__file__).resolve().parent / "jupyter-config"
 
 def main(argv: list[str]) -> int:
     """Run JupyterLab in this process until it is told to stop. Raises CourseError if its port is taken."""
-    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
-
-    from helpers.practice import process
-
     port = asked_port(argv)
     if port:
         refuse_taken(port)
         argv = [*argv, "--ServerApp.port_retries=0"]
     set_environment()
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
+
+    from helpers.practice import process
+
     try:
         server = LabApp.initialize_server(argv=argv)
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -56,12 +57,13 @@ def asked_port(argv: list[str]) -> int | None:
 
 def refuse_taken(port: int) -> None:
     for family, kind, protocol, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind, protocol) as probe:
-            if os.name != "nt":  # there the option would share the port instead of testing it
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                if os.name != "nt":  # there the option would share the port instead of testing it
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
-            except OSError as error:
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 raise CourseError(
                     f"Port {port} cannot be had ({error.strerror}); perhaps another lab still runs there. "
                     f"End that one, or take another port: {COMMAND} lab --port {port + 1}"

@@ -544,6 +544,16 @@ def test_errors_of_a_whole_reply(
     assert ollama("ls", host=scripted.host) == (1, "", f"Error: {text}\n")
 
 
+def test_a_server_that_is_no_ollama(ollama: Command, scripted: Scripted) -> None:
+    scripted.replies["GET /api/tags"] = 200, "<html>"
+    text = "Error: invalid character '<' looking for beginning of value\n"
+    assert ollama("ls", host=scripted.host) == (1, "", text)
+    scripted.replies["GET /api/tags"] = 200, {"models": [{"name": "x"}]}
+    code, out, err = ollama("ls", host=scripted.host)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"Error: http://\S+ does not answer as an Ollama server does .*OLLAMA_HOST\n", err)
+
+
 @pytest.mark.parametrize(
     ("reply", "out", "text"),
     [
@@ -690,7 +700,8 @@ def test_a_reader_that_has_enough(scripted: Scripted) -> None:
 def test_interrupted(scripted: Scripted, path: str, argv: str, code: int) -> None:
     scripted.replies["POST /api/show"] = 200, {}
     scripted.replies[f"POST /api/{path}"] = 200, [{"response": "begun", "status": "begun"}, scripted.hold]
-    program = as_program(*argv.split(), host=scripted.host)
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a background job ignores it
+    program = as_program(*argv.split(), host=scripted.host, **heed)
     assert program.stderr
     seen = b""
     while b"begun" not in seen and path == "pull" or not seen:
@@ -779,8 +790,9 @@ def test_launcher_for_windows() -> None:
     course = r"C:\Users\Zoë 100%\course"
     text = launcher.cmd(rf"{course}\.venv\Scripts\python.exe", course, rf"{course}\.practice\bin")
     assert text.isascii()
-    assert '"%~dp0..\\..\\.venv\\Scripts\\python.exe" -m helpers.practice.launcher %*\r\n' in text
-    assert '"D:\\100%% py\\python.exe" -m' in launcher.cmd(r"D:\100% py\python.exe", course, course)
+    assert '\r\n"%~dp0..\\..\\.venv\\Scripts\\python.exe" -c "import sys; ' in text
+    assert text.endswith('" %*\r\n')
+    assert '"D:\\100%% py\\python.exe" -c' in launcher.cmd(r"D:\100% py\python.exe", course, course)
 
 
 def test_launcher_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

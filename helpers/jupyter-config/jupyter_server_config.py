@@ -2,16 +2,19 @@
 
 The learner's own Jupyter settings stay as they are: lab puts this folder on JUPYTER_CONFIG_PATH.
 """
-# ruff: noqa: F821
 
 import os
 from pathlib import Path
 
-c = get_config()  # type: ignore[name-defined]
+import zmq
 
-c.ServerApp.root_dir = str(Path(__file__).resolve().parents[2])
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+
 c.Application.log_level = "WARN"
+c.ServerApp.root_dir = str(Path(__file__).resolve().parents[2])
 c.ServerApp.allow_root = hasattr(os, "geteuid") and os.geteuid() == 0  # in a container the learner is root
+if zmq.has("curve"):
+    c.KernelManager.transport_encryption = "auto"  # else each kernel warns that it has none
 
 c.LabApp.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
 c.LabApp.extension_manager = "readonly"

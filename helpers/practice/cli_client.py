@@ -117,8 +117,8 @@ class Ollama:
                 raise CourseError(ERRORS["server down"]) from error
             raise
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The decoded JSON of a whole reply, None for an empty one; `body` is data or an iterator of bytes.
+    def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """The JSON object of a whole reply, {} for an empty one; `body` is data or an iterator of bytes.
 
         Raises Refused with the server's `error`, SignInNeeded for a 401, Unreachable.
         """
@@ -131,7 +131,7 @@ class Ollama:
             self._fail(method, path, error)
         if reply.status_code >= 400:
             _refuse(reply)
-        return json.loads(reply.content) if reply.content and method != "HEAD" else None
+        return _decode(reply.content) if reply.content else {}
 
     def stream(self, path: str, body: Any) -> Iterator[dict[str, Any]]:
         """The JSON objects of a reply as they arrive.
@@ -166,6 +166,15 @@ def _encode(body: Any) -> bytes:
     from . import gojson
 
     return gojson.encode(body)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        return json.loads(body) or {}
+    except ValueError:
+        from . import gojson
+
+        raise CourseError(gojson.syntax_error(body)) from None
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -13,10 +13,9 @@ from helpers.errors import CourseError
 
 from . import modelfile, names
 from .cli_client import Ollama
-from .cli_models import say
+from .cli_files import content_type, os_text
 from .cli_parse import Given
-from .cli_progress import Progress, Spinner, follow
-from .cli_run import content_type
+from .cli_progress import Progress, Spinner, follow, say
 from .command_texts import ERRORS
 
 GATHERING = "gathering model components"
@@ -87,13 +86,8 @@ def _read(filename: str) -> tuple[list[modelfile.Command], Path]:
     except FileNotFoundError:
         return modelfile.parse("FROM .\n"), Path.cwd()
     except OSError as error:
-        raise CourseError(_os_text(error)) from None
+        raise CourseError(os_text(error)) from None
     return modelfile.parse(text), path.parent
-
-
-def _os_text(error: OSError) -> str:
-    verb = "read" if isinstance(error, IsADirectoryError) else "open"
-    return f"{verb} {error.filename}: {(error.strerror or str(error)).lower()}"
 
 
 def _request(commands: list[modelfile.Command], folder: Path) -> dict[str, Any]:
@@ -154,7 +148,7 @@ def _digests(path: Path) -> dict[str, str]:
     try:
         return {str(file): _digest(file) for file in (_model_files(path) if path.is_dir() else [path])}
     except OSError as error:
-        raise CourseError(_os_text(error)) from None
+        raise CourseError(os_text(error)) from None
 
 
 def _digest(path: Path) -> str:

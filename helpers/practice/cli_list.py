@@ -19,7 +19,7 @@ def list_models(given: Given, ollama: Ollama) -> None:
             "-" if model.get("remote_model") else human_bytes(model["size"]),
             human_time(timestamp(model["modified_at"]), now),
         ]
-        for model in ollama.call("GET", "/api/tags")["models"] or []
+        for model in ollama.call("GET", "/api/tags").get("models") or []
         if model["name"].lower().startswith(prefix)
     ]
     print(table(rows, ["NAME", "ID", "SIZE", "MODIFIED"]), end="")
@@ -37,7 +37,7 @@ def list_running(given: Given, ollama: Ollama) -> None:
             str(model.get("context_length", 0)),
             _until(timestamp(model["expires_at"]), now),
         ]
-        for model in ollama.call("GET", "/api/ps")["models"] or []
+        for model in ollama.call("GET", "/api/ps").get("models") or []
         if model["name"].startswith(prefix)
     ]
     print(table(rows, ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"]), end="")

@@ -8,21 +8,16 @@ from typing import Any
 from helpers.errors import CourseError
 
 from . import names
+from .cli_account import ask_to_sign_in
 from .cli_client import Ollama, Refused, SignInNeeded
 from .cli_format import duration
 from .cli_parse import Given
-from .cli_progress import Progress, Spinner, follow
+from .cli_progress import Progress, Spinner, follow, say
 from .cli_show import show_request
-from .command_texts import ERRORS, SIGN_IN_TO_PUSH, SIGN_IN_URL
+from .command_texts import ERRORS, SIGN_IN_TO_PUSH
 
 PULL_NOT_FOUND = "pull model manifest: file does not exist"
 OLLAMA_SITES = (".ollama.ai", ".ollama.com")
-
-
-def say(text: str) -> None:
-    """Writes to stdout at once."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 # --- copy, remove, stop -------------------------------------------------------------------------------------
@@ -69,18 +64,22 @@ def unload(ollama: Ollama, name: str) -> None:
             pass
 
 
-def generate_request(model: str, prompt: str = "", options: Any = None, **more: Any) -> dict[str, Any]:
-    """The body of a POST to /api/generate, its fields in the order in which the command sends them.
-
-    `more` are format, keep_alive, images and think, in this order; those that are None or empty stay out.
-    """
-    fields = ("format", "keep_alive", "images", "options", "think")
-    more["options"] = options
+def generate_request(
+    model: str,
+    prompt: str = "",
+    *,
+    format: Any = None,
+    keep_alive: str | int | None = None,
+    images: list[str] | None = None,
+    options: dict[str, Any] | None = None,
+    think: bool | str | None = None,
+) -> dict[str, Any]:
+    """The body of a POST to /api/generate, its fields in the order in which the command sends them."""
     body: dict[str, Any] = {"model": model, "prompt": prompt, "suffix": "", "system": "", "template": ""}
-    for field in fields:
-        if field == "options" or more.get(field) not in (None, [], ""):
-            body[field] = more.get(field)
-    return body
+    optional = {"format": format, "keep_alive": keep_alive, "images": images}
+    body |= {field: value for field, value in optional.items() if value is not None}
+    body["options"] = options
+    return body if think is None else body | {"think": think}
 
 
 # --- pull and push ------------------------------------------------------------------------------------------
@@ -95,7 +94,7 @@ def pull_model(ollama: Ollama, name: str, insecure: bool, verb: str) -> None:
     with Progress() as progress:
         try:
             follow(
-                ollama.stream("/api/pull", _transfer(insecure, name=name)),
+                ollama.stream("/api/pull", _transfer(name, insecure)),
                 progress,
                 _pull_label,
                 skip_empty=True,
@@ -119,12 +118,10 @@ def _pull_label(item: dict[str, Any]) -> str:
     return f"pulling {short.strip()}:"
 
 
-def _transfer(insecure: bool, **name: str) -> dict[str, Any]:
+def _transfer(name: str, insecure: bool) -> dict[str, Any]:
     """The body of a pull or push."""
-    body: dict[str, Any] = {"model": name.get("model", "")}
-    if insecure:
-        body["insecure"] = True
-    return {**body, "username": "", "password": "", "name": name.get("name", "")}
+    allow = {"insecure": True} if insecure else {}
+    return {"model": "", **allow, "username": "", "password": "", "name": name}
 
 
 def push(given: Given, ollama: Ollama) -> None:
@@ -136,12 +133,12 @@ def push(given: Given, ollama: Ollama) -> None:
         try:
             ollama.call("POST", "/api/me")
         except SignInNeeded as error:
-            say(SIGN_IN_TO_PUSH + (SIGN_IN_URL.format(url=error.url) if error.url else ""))
+            ask_to_sign_in(SIGN_IN_TO_PUSH, error)
             return
     with Progress() as progress:
         try:
             follow(
-                ollama.stream("/api/push", _transfer(insecure, name=name)),
+                ollama.stream("/api/push", _transfer(name, insecure)),
                 progress,
                 lambda item: item.get("status") or f"pushing {item['digest'][7:19]}...",
             )

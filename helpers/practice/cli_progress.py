@@ -71,7 +71,7 @@ class Bar:
         if self._value >= self._total:
             after = total + " " * 25
         elif rate > 0:
-            left = duration(int((self._total - self._value) / rate) * 10**9) if rate else ""
+            left = duration(int((self._total - self._value) / rate) * 10**9)
             after = (
                 f"{human_bytes(self._value):>6}/{total}  {human_bytes(int(rate)):>6}/s  {_two_units(left):>6}"
             )
@@ -165,6 +165,12 @@ class Progress:
 def _write(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Writes to stdout at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def follow(

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from helpers.errors import CourseError
 
 from . import gojson
+from .cli_account import ask_to_sign_in
 from .cli_client import Ollama, SignInNeeded
+from .cli_files import attach
 from .cli_format import duration, letter_width, parse_duration, quote, quote_letter, width
-from .cli_models import generate_request, is_cloud, missing, pull_model, pull_name, say
+from .cli_models import generate_request, is_cloud, missing, pull_model, pull_name
 from .cli_parse import Given
-from .cli_progress import Progress, Spinner, terminal_size
+from .cli_progress import Progress, Spinner, say, terminal_size
 from .cli_show import show_request
-from .command_texts import ERRORS, SIGN_IN_TO_RUN, SIGN_IN_URL
+from .command_texts import ERRORS, SIGN_IN_TO_RUN
 
 THINK_LEVELS = ("high", "medium", "low", "max")
 GREY, BOLD, PLAIN = "\x1b[38;5;245m", "\x1b[1m", "\x1b[0m"
 MARGIN = 5  # columns that wrapped text leaves free
 NARROWEST = 10  # columns below which text is not wrapped
-MAX_FILE = 100 * 1024 * 1024  # bytes
-
-_PATHS = re.compile(
-    r"(?:[a-zA-Z]:)?(?:\./|/|\\)[\S\\ ]+?\.(?:jpg|jpeg|png|webp|wav)\b", re.ASCII | re.IGNORECASE
-)
-_ESCAPED = re.compile(r"\\([ ()\[\]{}$&;'\\*?~])")
 
 
 def run(given: Given, ollama: Ollama) -> None:
@@ -53,7 +47,7 @@ def run(given: Given, ollama: Ollama) -> None:
         else:
             _generate(ollama, model, prompt, info, keep_alive, think, flags)
     except SignInNeeded as error:
-        say(SIGN_IN_TO_RUN + (SIGN_IN_URL.format(url=error.url) if error.url else ""))
+        ask_to_sign_in(SIGN_IN_TO_RUN, error)
 
 
 def _think(text: str) -> bool | str:
@@ -99,7 +93,7 @@ def _find(ollama: Ollama, model: str, insecure: bool) -> dict[str, Any]:
 def _pull_stub(ollama: Ollama, model: str) -> None:
     """Makes a cloud model appear in the list, if that can be done."""
     try:
-        listed = {m["name"].lower() for m in ollama.call("GET", "/api/tags")["models"] or []}
+        listed = {m["name"].lower() for m in ollama.call("GET", "/api/tags").get("models") or []}
         if not listed & {model.lower(), pull_name(model).lower()}:
             body = {"model": pull_name(model), "username": "", "password": "", "name": ""}
             for _ in ollama.stream("/api/pull", body):
@@ -146,14 +140,14 @@ def _generate(
     last: dict[str, Any] = {}
     with Progress(erase=True) as progress:
         progress.add(Spinner(""))
-        prompt, images = _attach(prompt) if _takes_files(info) else (prompt, [])
+        prompt, images = attach(prompt) if _takes_files(info) else (prompt, [])
         body = generate_request(
             model,
             prompt,
             options={},
             format=_format(flags.get("format", "")),
             keep_alive=keep_alive,
-            images=images,
+            images=images or None,
             think=think,
         )
         answer = Answer(wrap, hide_thinking, coloured=sys.stdout.isatty())
@@ -170,10 +164,18 @@ def _generate(
             sys.stderr.write(summary(last))
 
 
+def _takes_files(info: dict[str, Any]) -> bool:
+    return (
+        bool({"vision", "audio"} & set(info.get("capabilities") or []))
+        or bool(info.get("projector_info"))
+        or any(".vision." in key for key in info.get("model_info") or {})
+    )
+
+
 def _format(text: str) -> Any:
-    """The `format` of a request: "json" or a schema. Raises CourseError in Go's words for what is no JSON."""
+    """The `format` of a request: "json", a schema or None. Raises CourseError in Go's words."""
     if text in ("", "json"):
-        return text
+        return text or None
     try:
         gojson.parse(f"{text} ".encode())  # Go ends what it reads with a blank
         return json.loads(text)
@@ -270,81 +272,3 @@ def summary(last: dict[str, Any]) -> str:
             text += f"{name + ' duration:':<22}{duration(time)}\n"
             text += f"{name + ' rate:':<22}{count / (time / 1e9):.2f} tokens/s\n"
     return text
-
-
-# --- files named in the prompt ------------------------------------------------------------------------------
-
-
-def _takes_files(info: dict[str, Any]) -> bool:
-    return (
-        bool({"vision", "audio"} & set(info.get("capabilities") or []))
-        or bool(info.get("projector_info"))
-        or any(".vision." in key for key in info.get("model_info") or {})
-    )
-
-
-def _attach(prompt: str) -> tuple[str, list[str]]:
-    """The prompt without the paths of existing images and sounds, and those files in base64."""
-    from base64 import b64encode
-
-    files = []
-    for written in _PATHS.findall(prompt):
-        path = _ESCAPED.sub(r"\1", written)
-        try:
-            data = _read(path)
-        except FileNotFoundError:
-            continue
-        except (OSError, CourseError) as error:
-            text = _os_text(error, path) if isinstance(error, OSError) else str(error)
-            print(f"Couldn't process file: {quote(text)}", file=sys.stderr)
-            raise CourseError(text) from None
-        kind = "audio" if path.lower().endswith(".wav") else "image"
-        print(f"Added {kind} '{path}'", file=sys.stderr)
-        for name in (f"'{path}'", f"'{written}'", written):
-            prompt = prompt.replace(name, "")
-        files.append(b64encode(data).decode())
-    return prompt.strip(), files
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        start = file.read(512)
-        if not start:
-            raise CourseError("EOF")
-        kind = content_type(start.ljust(512, b"\0"))
-        if kind not in ("image/jpeg", "image/png", "image/webp", "audio/wave"):
-            raise CourseError(ERRORS["file type"].format(type=kind))
-        if Path(path).stat().st_size > MAX_FILE:
-            raise CourseError(ERRORS["file size"])
-        return start + file.read()
-
-
-def _os_text(error: OSError, path: str) -> str:
-    verb = "read" if isinstance(error, IsADirectoryError) else "open"
-    return f"{verb} {path}: {(error.strerror or str(error)).lower()}"
-
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"%PDF-", "application/pdf"),
-    (b"PK\x03\x04", "application/zip"),
-    (b"\x1f\x8b\x08", "application/x-gzip"),
-)
-_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-
-
-def content_type(start: bytes) -> str:
-    """The type of a file by its first 512 bytes, as Go's net/http sniffs it."""
-    if start[:4] == b"RIFF":
-        if start[8:14] == b"WEBPVP":
-            return "image/webp"
-        if start[8:12] == b"WAVE":
-            return "audio/wave"
-    for signature, kind in _SIGNATURES:
-        if start.startswith(signature):
-            return kind
-    return "application/octet-stream" if _BINARY.search(start) else "text/plain; charset=utf-8"

@@ -15,24 +15,7 @@ from helpers.errors import CourseError
 from . import cli_parse
 from .cli_format import quote_words
 from .cli_parse import Given
-from .command_texts import (
-    CLAUDE_DESKTOP,
-    ERRORS,
-    HELP,
-    INTEGRATIONS,
-    NOT_SIGNED_IN,
-    ROOT,
-    SIGN_IN_TO_RUN,
-    SIGN_IN_URL,
-    SIGNED_IN,
-    SIGNED_OUT,
-    VERSION,
-    Command,
-)
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .cli_client import Ollama
+from .command_texts import CLAUDE_DESKTOP, ERRORS, HELP, ROOT, VERSION, Command
 
 WORK = {
     "create": ("cli_create", "create"),
@@ -41,15 +24,15 @@ WORK = {
     "stop": ("cli_models", "stop"),
     "pull": ("cli_models", "pull"),
     "push": ("cli_models", "push"),
-    "signin": ("command", "signin"),
-    "login": ("command", "signin"),
-    "signout": ("command", "signout"),
-    "logout": ("command", "signout"),
+    "signin": ("cli_account", "signin"),
+    "login": ("cli_account", "signin"),
+    "signout": ("cli_account", "signout"),
+    "logout": ("cli_account", "signout"),
     "list": ("cli_list", "list_models"),
     "ps": ("cli_list", "list_running"),
     "cp": ("cli_models", "copy"),
     "rm": ("cli_models", "remove"),
-    "launch": ("command", "launch"),
+    "launch": ("cli_launch", "launch"),
 }
 INTERRUPTED = 130  # exit codes of a process ended by SIGINT and by SIGPIPE
 BROKEN_PIPE = 141
@@ -121,10 +104,14 @@ def _work(command: Command, given: Given) -> None:
     if command.name != "launch" or "".join(given.words[:1]).lower() not in CLAUDE_DESKTOP:
         ollama.heartbeat()
     module, function = WORK[command.name]
-    getattr(import_module(f".{module}", __package__), function)(given, ollama)
+    work = getattr(import_module(f".{module}", __package__), function)
+    try:
+        work(given, ollama)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CourseError(ERRORS["not ollama"].format(base=ollama.base, error=repr(error))) from error
 
 
-# --- the commands that are not about models -----------------------------------------------------------------
+# --- the commands that need no server -----------------------------------------------------------------------
 
 
 def _help(topics: list[str]) -> int:
@@ -141,7 +128,7 @@ def _version() -> int:
 
     running = ""
     try:
-        running = Ollama().call("GET", "/api/version")["version"]
+        running = Ollama().call("GET", "/api/version").get("version", "")
     except CourseError:
         print("Warning: could not connect to a running Ollama instance")
     if running:
@@ -181,48 +168,6 @@ def _serve() -> int:
     from . import server
 
     return server.main(["--port", port])
-
-
-def signin(given: Given, ollama: Ollama) -> None:
-    from .cli_client import SignInNeeded
-
-    try:
-        user = ollama.call("POST", "/api/me") or {}
-    except SignInNeeded as error:
-        print(SIGN_IN_TO_RUN + (SIGN_IN_URL.format(url=error.url) if error.url else ""), end="")
-        return
-    if user.get("name"):
-        print(SIGNED_IN.format(name=user["name"]), end="")
-
-
-def signout(given: Given, ollama: Ollama) -> None:
-    from .cli_client import SignInNeeded
-
-    try:
-        ollama.call("POST", "/api/signout")
-        print(SIGNED_OUT, end="")
-    except SignInNeeded:
-        print(NOT_SIGNED_IN, end="")
-
-
-def launch(given: Given, ollama: Ollama) -> None:
-    """The practice command starts no integrations: it only says what is wrong with the command line."""
-    words, dash = given.words, given.before_dash
-    if dash is None and len(words) > 1:
-        raise CourseError(ERRORS["integration words"].format(words=" ".join(words[1:])))
-    if dash is not None and dash > 1:
-        raise CourseError(ERRORS["integration dash"].format(count=dash))
-    name = words[0] if words and dash != 0 else ""
-    if not name and (given.flags or words):
-        raise CourseError(ERRORS["integration name"])
-    if not name:
-        print(f"Error: {ERRORS['no menu']}", file=sys.stderr)
-        return
-    if name.lower() in CLAUDE_DESKTOP:
-        raise CourseError(ERRORS["claude desktop"])
-    if name.lower() not in INTEGRATIONS:
-        raise CourseError(ERRORS["unknown integration"].format(name=name))
-    raise CourseError(ERRORS["no launch"].format(name=name))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ class Command(NamedTuple):
     aliases: tuple[str, ...] = ()
     long: str = ""
     hidden: bool = False
-    needs_server: bool = True
 
     @property
     def name(self) -> str:
@@ -55,7 +54,6 @@ ROOT = Command(
     "ollama",
     "Large language model runner",
     flags=(NOWORDWRAP, TIMINGS, switch("version", "Show version information", "v")),
-    needs_server=False,
 )
 
 HELP = Command(
@@ -65,7 +63,6 @@ HELP = Command(
         "Help provides help for any command in the application.\n"
         "Simply type ollama help [path to command] for full details."
     ),
-    needs_server=False,
 )
 
 LAUNCH_LONG = """\
@@ -137,7 +134,6 @@ COMMANDS = (
             "OLLAMA_LOAD_TIMEOUT",
         ),
         aliases=("start",),
-        needs_server=False,
     ),
     Command(
         "create MODEL",
@@ -333,6 +329,7 @@ ERRORS = {
         "Claude Desktop is no longer supported. "
         "Existing installations can be restored with 'ollama launch claude-desktop --restore'."
     ),
+    "not ollama": "{base} does not answer as an Ollama server does ({error}); check OLLAMA_HOST",
     # what the practice command does not do
     "serve host": (
         "the practice server listens on 127.0.0.1 only, not on {address}; set OLLAMA_HOST to 127.0.0.1:{port}"

@@ -1,7 +1,7 @@
 """A small `ollama` launcher for the PATH of a notebook or terminal that has no real one.
 
-python -m helpers.practice.launcher ARGS… is what the launcher calls: the practice command, talking to the
-course's practice server if OLLAMA_HOST does not say otherwise.
+It starts the practice command, which talks to the course's practice server if OLLAMA_HOST does not say
+otherwise; so does python -m helpers.practice.launcher ARGS…
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from . import process
 
-# PYTHONSAFEPATH keeps what lies in the current folder from being taken for a module.
+# Unlike python -m, it takes no module from the current folder.
+START = (
+    "import sys; sys.path = [p for p in sys.path if p]; "
+    "from helpers.practice import launcher; launcher.start()"
+)
 SH = """\
 #!/bin/sh
-export PYTHONSAFEPATH=1 PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}
-exec {python} -m helpers.practice.launcher "$@"
+export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}
+exec {python} -c '{start}' "$@"
 """
 CMD = """\
 @echo off
 setlocal
-set PYTHONSAFEPATH=1
 set "PYTHONPATH={root};%PYTHONPATH%"
-"{python}" -m helpers.practice.launcher %*
+"{python}" -c "{start}" %*
 """
 
 
@@ -57,7 +61,7 @@ def folder() -> Path:
 
 def sh(python: str, root: str) -> str:
     """The launcher for a POSIX shell."""
-    return SH.format(root=shlex.quote(root), python=shlex.quote(python))
+    return SH.format(root=shlex.quote(root), python=shlex.quote(python), start=START)
 
 
 def cmd(python: str, root: str, where: str) -> str:
@@ -70,10 +74,10 @@ def cmd(python: str, root: str, where: str) -> str:
             path = path.replace("%", "%%")
         return path
 
-    return CMD.format(root=reach(root), python=reach(python)).replace("\n", "\r\n")
+    return CMD.format(root=reach(root), python=reach(python), start=START).replace("\n", "\r\n")
 
 
-def main() -> int:
+def start() -> NoReturn:
     """The practice command as a program, with the course's server unless OLLAMA_HOST is set."""
     from . import command
 
@@ -83,10 +87,11 @@ def main() -> int:
         try:
             os.environ["OLLAMA_HOST"] = process.ensure().url
         except CourseError as error:
-            print(f"Error: {error}", file=sys.stderr)
-            return 1
-    return command.program()
+            sys.exit(f"Error: {error}")
+        except KeyboardInterrupt:
+            sys.exit(command.INTERRUPTED)
+    sys.exit(command.program())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()
