@@ -105,6 +105,48 @@ def test_ollamas_completions(client: httpx.Client) -> None:
     assert client.post("/v1/completions", json={**ask, "prompt": ["a"]}).status_code == 400
 
 
+def responses_events(reply: httpx.Response) -> list[Any]:
+    blocks = [block.split("\n") for block in reply.text.strip().split("\n\n")]
+    made = [json.loads(data.removeprefix("data: ")) for _, data in blocks]
+    assert [name.removeprefix("event: ") for name, _ in blocks] == [event["type"] for event in made]
+    assert [event["sequence_number"] for event in made] == list(range(len(made)))
+    assert all(list(event) == sorted(event) for event in made)
+    return made
+
+
+def test_ollamas_responses(client: httpx.Client) -> None:
+    ask = {"model": "llama3.2", "input": "Say hi.", "max_output_tokens": 8}
+    whole = client.post("/v1/responses", json=ask).json()
+    assert list(whole)[:6] == ["id", "object", "created_at", "completed_at", "status", "incomplete_details"]
+    assert whole["output"][0]["content"][0]["type"] == "output_text" and whole["status"] == "completed"
+    made = responses_events(client.post("/v1/responses", json={**ask, "stream": True}))
+    assert [event["type"] for event in made[:2]] == ["response.created", "response.in_progress"]
+    text = "".join(event["delta"] for event in made if event["type"] == "response.output_text.delta")
+    assert made[-1]["type"] == "response.completed" and text
+    assert made[-1]["response"]["output"][0]["content"][0]["text"] == text
+    wrong = client.post("/v1/responses", json={**ask, "input": [{"type": "zzz"}]}).json()["error"]
+    assert wrong["message"] == 'input[0]: unknown input item type: "zzz"'
+    assert client.post("/v1/responses", json={**ask, "input": 5}).json()["error"]["message"] == (
+        "input must be a string or array: json: cannot unmarshal number into "
+        "Go value of type []json.RawMessage"
+    )
+
+
+def test_ollamas_responses_think_and_call(client: httpx.Client) -> None:
+    thinking = {"model": "qwen3:0.6b", "input": "Say hi.", "reasoning": {"effort": "low"}, "stream": True}
+    kinds = [event["type"] for event in responses_events(client.post("/v1/responses", json=thinking))]
+    assert kinds.index("response.reasoning_summary_text.done") < kinds.index("response.output_text.delta")
+    tool = {"type": "function", "name": "get_weather", "description": "Weather", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}  # fmt: skip
+    ask = {"model": "llama3.2", "input": "What is the weather in Paris?", "tools": [tool]}
+    (call,) = client.post("/v1/responses", json=ask).json()["output"]
+    assert call["type"] == "function_call" and json.loads(call["arguments"]) == {"city": "Paris"}
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "22 degrees"}
+    again = {**ask, "input": [{"role": "user", "content": "The weather?"}, call, result]}
+    answer = client.post("/v1/responses", json=again).json()["output"][0]["content"][0]["text"]
+    assert "22 degrees" in answer and "get_weather" in answer
+
+
 def test_ollamas_models_and_vectors(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()["data"]
     assert {"id", "object", "created", "owned_by"} == set(listed[0])

@@ -130,23 +130,23 @@ EMBED = Struct(
 )
 
 
-def _read(body: bytes, shape: Struct) -> dict[str, Any]:
+def read_body(body: bytes, shape: Struct) -> dict[str, Any]:
     try:
         return decode(body, shape)
     except BadBody as error:
         raise Refusal("body", text=error) from error
 
 
-def _reply(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes = b"\n") -> Response:
+def reply_line(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes = b"\n") -> Response:
     return Response(encode(value) + end, status, headers={"content-type": kind})
 
 
-def _refused(refusal: Refusal, in_middleware: bool) -> Response:
+def refused_openai(refusal: Refusal, in_middleware: bool) -> Response:
     kind = ERROR_TYPES.get(refusal.status, "api_error")
     body = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
     if in_middleware:
-        return _reply(body, refusal.status, JSON, b"")
-    return _reply(body, refusal.status)
+        return reply_line(body, refusal.status, JSON, b"")
+    return reply_line(body, refusal.status)
 
 
 # --- chat completions -----------------------------------------------------------------------------
@@ -156,14 +156,14 @@ async def chat_completions(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        asked = _read(body, CHAT)
+        asked = read_body(body, CHAT)
         native = _native_chat(asked)
     except Refusal as refusal:
-        return _refused(refusal, in_middleware=True)
+        return refused_openai(refusal, in_middleware=True)
     try:
         started = start_chat(practice, native, stamp)
     except Refusal as refusal:
-        return _refused(refusal, in_middleware=False)
+        return refused_openai(refusal, in_middleware=False)
     head = {
         "id": f"chatcmpl-{stamp.number(999)}",
         "object": "chat.completion",
@@ -172,7 +172,9 @@ async def chat_completions(request: Request) -> Response:
         "system_fingerprint": "fp_ollama",
     }
     if started.ask is None:
-        return _reply({**head, "choices": [_choice(_message([]), started.done)], "usage": _usage(started)})
+        return reply_line(
+            {**head, "choices": [_choice(_message([]), started.done)], "usage": _usage(started)}
+        )
     pieces = run(practice, started.ask, started.meter)
     if asked.get("stream"):
         head["object"] = "chat.completion.chunk"
@@ -182,7 +184,7 @@ async def chat_completions(request: Request) -> Response:
     choice = _choice(_message(made, started), _finish(made))
     if started.ask.logprobs is not None:
         choice["logprobs"] = {"content": [logprob_item(one) for piece in made for one in piece.logprobs]}
-    return _reply({**head, "choices": [choice], "usage": _usage(started)})
+    return reply_line({**head, "choices": [choice], "usage": _usage(started)})
 
 
 def _native_chat(asked: dict[str, Any]) -> dict[str, Any]:
@@ -243,7 +245,11 @@ def _native_part(part: Any) -> dict[str, Any]:
         return {"content": part["text"]}
     if part.get("type") != "image_url":
         raise Refusal("message")
-    url = part.get("image_url")
+    return {"content": "", "images": [native_picture(part.get("image_url"))]}
+
+
+def native_picture(url: Any) -> bytes:
+    """The picture in a data URL, given as a text or as {"url": …}. Raises Refusal."""
     url = url.get("url") if isinstance(url, dict) else url
     if not isinstance(url, str):
         raise Refusal("message")
@@ -253,7 +259,7 @@ def _native_part(part: Any) -> dict[str, Any]:
     if not picture:
         raise Refusal("image")
     try:
-        return {"content": "", "images": [decode_base64(picture[1])]}
+        return decode_base64(picture[1])
     except BadBody as error:
         raise Refusal("image") from error
 
@@ -280,7 +286,7 @@ def _go_kind(value: Any) -> str:
     return {bool: "bool", int: "float64", float: "float64"}.get(type(value), "map[string]interface {}")
 
 
-def _tool_call(started: Started, piece: Piece, index: int) -> dict[str, Any]:
+def tool_call(started: Started, piece: Piece, index: int) -> dict[str, Any]:
     call = piece.tool_call or {}
     return {
         "id": "call_" + started.stamp.letters(8, CALL_ID, f"call {index}"),
@@ -296,7 +302,7 @@ def _message(made: list[Piece], started: Started | None = None) -> dict[str, Any
         message["reasoning"] = thinking
     calls = [piece for piece in made if piece.tool_call]
     if calls and started:
-        message["tool_calls"] = [_tool_call(started, piece, i) for i, piece in enumerate(calls)]
+        message["tool_calls"] = [tool_call(started, piece, i) for i, piece in enumerate(calls)]
     return message
 
 
@@ -327,7 +333,7 @@ async def _frames(
             if piece.thinking:
                 delta["reasoning"] = piece.thinking
             if piece.tool_call:
-                delta["tool_calls"] = [_tool_call(started, piece, calls)]
+                delta["tool_calls"] = [tool_call(started, piece, calls)]
                 calls += 1
             choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
             if piece.logprobs:
@@ -353,14 +359,14 @@ async def completions(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        asked = _read(body, COMPLETION)
+        asked = read_body(body, COMPLETION)
         native = _native_completion(asked)
     except Refusal as refusal:
-        return _refused(refusal, in_middleware=True)
+        return refused_openai(refusal, in_middleware=True)
     try:
         started = start_generate(practice, native, stamp)
     except Refusal as refusal:
-        return _refused(refusal, in_middleware=False)
+        return refused_openai(refusal, in_middleware=False)
     head = {
         "id": f"cmpl-{stamp.number(999)}",
         "object": "text_completion",
@@ -375,7 +381,7 @@ async def completions(request: Request) -> Response:
         return StreamingResponse(frames, headers={"content-type": SSE})
     made = [piece async for piece in run(practice, started.ask, started.meter)] if started.ask else loaded
     choice = {"text": "".join(piece.text for piece in made), "index": 0, "finish_reason": made[-1].done}
-    return _reply({**head, **named, "choices": [choice], "usage": _usage(started)})
+    return reply_line({**head, **named, "choices": [choice], "usage": _usage(started)})
 
 
 def _native_completion(asked: dict[str, Any]) -> dict[str, Any]:
@@ -428,7 +434,7 @@ async def _completion_frames(
 
 async def models(request: Request) -> Response:
     found = [_listed(model, model.name.short) for model in practice_of(request).store.all()]
-    return _reply({"object": "list", "data": found or None})
+    return reply_line({"object": "list", "data": found or None})
 
 
 async def model(request: Request) -> Response:
@@ -437,8 +443,8 @@ async def model(request: Request) -> Response:
     found = practice_of(request).store.find(name)
     if found is None:
         refusal = Refusal("not found", model=name.short) if name else Refusal("name")
-        return _refused(refusal, in_middleware=False)
-    return _reply(_listed(found, typed))
+        return refused_openai(refusal, in_middleware=False)
+    return reply_line(_listed(found, typed))
 
 
 def _listed(model: Model, shown: str) -> dict[str, Any]:
@@ -453,24 +459,24 @@ def _listed(model: Model, shown: str) -> dict[str, Any]:
 async def embeddings(request: Request) -> Response:
     practice = practice_of(request)
     try:
-        asked = _read(await request.body(), EMBED)
+        asked = read_body(await request.body(), EMBED)
         encoding = asked.get("encoding_format", "")
         if encoding.lower() not in ("", "float", "base64"):
             raise Refusal("encoding", value=encoding)
         if asked.get("input") in (None, []):
             raise Refusal("input")
     except Refusal as refusal:
-        return _refused(refusal, in_middleware=True)
+        return refused_openai(refusal, in_middleware=True)
     try:
         texts = [""] if asked["input"] == "" else input_texts(asked["input"])
         model, meter, _ = start_embed(practice, asked, "not found, pull")
         made = vectors(practice, model, meter, asked, texts)
     except Refusal as refusal:
-        return _refused(refusal, in_middleware=False)
+        return refused_openai(refusal, in_middleware=False)
     shown = [packed(vector) for vector in made] if encoding.lower() == "base64" else made
     data = [{"object": "embedding", "embedding": one, "index": i} for i, one in enumerate(shown)]
     usage = {"prompt_tokens": meter.prompt_tokens, "total_tokens": meter.prompt_tokens}
-    return _reply({"object": "list", "data": data, "model": asked.get("model", ""), "usage": usage})
+    return reply_line({"object": "list", "data": data, "model": asked.get("model", ""), "usage": usage})
 
 
 def packed(vector: list[float]) -> str:

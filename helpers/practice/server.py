@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from helpers.errors import CourseError
 
-from . import anthropic, compat, create, library, models, ollama, openai, process
+from . import anthropic, compat, create, library, models, ollama, openai, process, responses
 from .clock import Clock
 from .engines.script import Script
 from .journal import Journal
@@ -65,6 +65,7 @@ def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: f
         *ollama.routes,
         *create.routes,
         *compat.routes,
+        *responses.routes,
         *anthropic.routes,
         *openai.routes,
         route("/practice/journal", show_journal, "GET"),
