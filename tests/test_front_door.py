@@ -1,4 +1,4 @@
-"""`python -m helpers`: its contents, its errors, and an environment really made, mended and entered, without a network."""
+"""`python -m helpers`: what it says; an environment really made, mended and entered, without a network."""
 
 from __future__ import annotations
 
@@ -188,16 +188,10 @@ def test_a_read_only_checkout_is_told_so(empty: Path, monkeypatch: pytest.Monkey
 # An environment, really made: a course of two packages that pip finds in a folder
 
 BACKEND = """
-import zipfile
-NAME = "ollama_chat_course-0.1.0"
+import os, shutil
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
-    with zipfile.ZipFile(f"{folder}/{NAME}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("_ollama_chat_course.pth", b"\\xff what an older Python on Windows makes of a path")
-        wheel.writestr(f"{NAME}.dist-info/METADATA", "Metadata-Version: 2.1\\nName: ollama-chat-course\\nVersion: 0.1.0\\n")
-        wheel.writestr(f"{NAME}.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr(f"{NAME}.dist-info/RECORD", "")
-    return f"{NAME}-py3-none-any.whl"
+    return os.path.basename(shutil.copy(os.environ["COURSE_WHEEL"], folder))
 """
 PROJECT = """
 [build-system]
@@ -205,32 +199,35 @@ requires = []
 build-backend = "backend"
 backend-path = ["."]
 """
-PYTEST = """
+PYTEST = b"""
 import json, sys
 print(json.dumps({"prefix": sys.prefix, "arguments": sys.argv[1:]}))
 sys.exit(7 if "fail" in sys.argv else 0)
 """
+UNREADABLE = b"\xff, as an older Python on Windows sees a path that is not ASCII"
 
 
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    with zipfile.ZipFile(folder / "pytest-0.1-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("pytest/__main__.py", PYTEST)
-        wheel.writestr("pytest-0.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: pytest\nVersion: 0.1\n")
-        wheel.writestr(
-            "pytest-0.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr("pytest-0.1.dist-info/RECORD", "")
-    return folder
+def write_wheel(folder: Path, name: str, version: str, path: str, content: bytes) -> Path:
+    """A package of one file."""
+    info = f"{name}-{version}.dist-info"
+    wheel = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(path, content)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", f"{path},,{len(content)}\n")
+    return wheel
 
 
 class Course:
     """A small checkout, and the front door run in it with a Python that has nothing of it."""
 
-    def __init__(self, folder: Path, wheels: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PYTHONUTF8": "1"}
+        write_wheel(folder.parent, "pytest", "0.1", "pytest/__main__.py", PYTEST)
+        own = write_wheel(folder.parent, "ollama_chat_course", "0.1.0", "_ollama_chat_course.pth", UNREADABLE)
+        pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder.parent)}
+        self.environ = {**os.environ, **pip, "COURSE_WHEEL": str(own), "PYTHONUTF8": "1"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -253,7 +250,7 @@ class Course:
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Course:
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     folder = tmp_path_factory.mktemp("home") / "Käse & Kuchen Ж"
     (folder / "helpers").mkdir(parents=True)
     for name in ("__init__", "__main__", "environment", "errors", "checks"):
@@ -263,7 +260,7 @@ def course(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Course:
     (folder / "requirements.txt").write_text(
         "-e .  # this course\npytest==0.1 ; python_version >= '3.10'\n", "utf-8"
     )
-    return Course(folder, wheels)
+    return Course(folder)
 
 
 def test_the_environment_is_made_once_and_gone_on_in(course: Course) -> None:
@@ -289,7 +286,7 @@ def test_a_half_made_environment_is_mended_not_believed(course: Course) -> None:
 
 
 def test_a_moved_course_is_mended(course: Course) -> None:
-    course.folder = course.folder.rename(course.folder.with_name("moved"))
+    course.folder = course.folder.rename(course.folder.with_name("Käse & Kuchen, moved"))
     code, out, err = course.run("-x")
     assert "mending it" in err
     assert (code, course.ran(out)["prefix"]) == (0, str(course.folder / ".venv"))

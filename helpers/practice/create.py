@@ -22,7 +22,7 @@ from .gojson import List, Struct, encode
 from .replies import BARE_JSON, NDJSON, refused, reply, route
 from .shapes import MESSAGE, read
 from .state import Practice, practice_of
-from .store import LAYER_TYPE
+from .store import LAYER_TYPE, digest_of
 
 CREATE = Struct(
     "api.CreateRequest",
@@ -134,7 +134,7 @@ def _changed(practice: Practice, asked: dict[str, Any], layers: list[Layer]) -> 
         if not text:
             continue
         data = text.encode()
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         if not practice.store.blob(digest).exists():
             made.add(digest)
         layer = _layer(practice, kind, practice.store.add_blob(data), len(data))

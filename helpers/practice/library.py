@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import gguf, names
-from .store import LAYER_TYPE, Store
+from .store import LAYER_TYPE, Store, config_bytes, digest_of
 from .toml import read
 
 PATH = Path(__file__).with_name("library.toml")  # `model` is a list, `tensors` a table by architecture
@@ -27,26 +27,26 @@ def install(store: Store, library: dict[str, Any], entry: dict[str, Any], modifi
     """Make one library entry a model of `store`."""
     name = names.parse(entry["name"])
     assert name is not None, entry["name"]
+    config, layers, blobs = stand_in(library, entry)
+    for data in blobs:
+        store.add_blob(data)
+    store.save(name, config, layers, modified_ns)
+
+
+def stand_in(
+    library: dict[str, Any], entry: dict[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[bytes]]:
+    """The config and the layers of an entry's manifest, and the blobs behind the layers.
+
+    The first layer, the weights, states the published size, so that all sizes add up to the published one.
+    """
     base: dict[str, Any] = {
         "architecture": "amd64",
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": []},
     }
     if "remote" in entry:
-        store.save(name, {**base, **entry["remote"]}, [], modified_ns)
-        return
-    metadata = entry["metadata"]
-    texts = {
-        "model": gguf.write(metadata, tensors(library, entry)),
-        "template": entry.get("template", "").encode(),
-        "license": library["license"].format(name=entry["name"]).encode(),
-        "params": json.dumps(entry["parameters"], separators=(",", ":")).encode(),
-    }
-    layers: list[dict[str, Any]] = [
-        {"mediaType": LAYER_TYPE + kind, "digest": store.add_blob(data), "size": len(data)}
-        for kind, data in texts.items()
-        if data
-    ]
+        return {**base, **entry["remote"]}, [], []
     config = {
         **base,
         "model_format": "gguf",
@@ -55,9 +55,20 @@ def install(store: Store, library: dict[str, Any], entry: dict[str, Any], modifi
         "model_type": entry["type"],
         "file_type": entry.get("quant", "Q4_K_M"),
     }
-    config_size = len(json.dumps(config, separators=(",", ":")))
-    layers[0]["size"] = entry["size"] - config_size - sum(layer["size"] for layer in layers[1:])
-    store.save(name, config, layers, modified_ns)
+    texts = {
+        "model": gguf.write(entry["metadata"], tensors(library, entry)),
+        "template": entry.get("template", "").encode(),
+        "license": library["license"].format(name=entry["name"]).encode(),
+        "params": json.dumps(entry["parameters"], separators=(",", ":")).encode(),
+    }
+    texts = {kind: data for kind, data in texts.items() if data}
+    layers: list[dict[str, Any]] = [
+        {"mediaType": LAYER_TYPE + kind, "digest": digest_of(data), "size": len(data)}
+        for kind, data in texts.items()
+    ]
+    rest = len(config_bytes(config)) + sum(layer["size"] for layer in layers[1:])
+    layers[0]["size"] = entry["size"] - rest
+    return config, layers, list(texts.values())
 
 
 def tensors(library: dict[str, Any], entry: dict[str, Any]) -> list[gguf.Tensor]:

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from helpers.errors import CourseError
 
-from . import anthropic, compat, create, library, models, ollama, openai, process, responses
+from . import anthropic, compat, create, library, models, ollama, openai, process, pull, responses
 from .clock import Clock
 from .engines.script import Script
 from .journal import Journal
@@ -64,6 +64,7 @@ def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: f
         *models.routes,
         *ollama.routes,
         *create.routes,
+        *pull.routes,
         *compat.routes,
         *responses.routes,
         *anthropic.routes,

@@ -147,7 +147,7 @@ class Store:
 
     def add_blob(self, data: bytes) -> str:
         """Keep `data`; returns its digest, `sha256:` and 64 hex."""
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         path = self.blob(digest)
         if not path.exists():
             _write_whole(path, data)
@@ -159,7 +159,7 @@ class Store:
         self, name: Name, config: dict[str, Any], layers: list[dict[str, Any]], modified_ns: int
     ) -> None:
         """Make or replace the model `name`. A layer is {mediaType, digest, size}; its blob is there."""
-        data = json.dumps(config, separators=(",", ":")).encode()
+        data = config_bytes(config)
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
@@ -223,6 +223,16 @@ class Store:
             return None
         self._known[path] = (modified_ns, model)
         return model
+
+
+def digest_of(data: bytes) -> str:
+    """`sha256:` and the 64 hex digits of the data's SHA-256."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def config_bytes(config: dict[str, Any]) -> bytes:
+    """The config as it is stored."""
+    return json.dumps(config, separators=(",", ":")).encode()
 
 
 def _entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:

@@ -101,6 +101,42 @@ def test_refusals(client: httpx.Client, asked: dict[str, Any], status: int, text
     assert "x:latest" not in client.get("/api/tags").text
 
 
+def test_a_pull_brings_back_what_was_removed(client: httpx.Client) -> None:
+    client.request("DELETE", "/api/delete", json={"model": "qwen3:0.6b"})
+    assert "qwen3" not in client.get("/api/tags").text
+    for _ in range(2):
+        reply = client.post("/api/pull", json={"model": "qwen3:0.6b"})
+        assert reply.headers["content-type"] == "application/x-ndjson"
+        lines = [json.loads(line) for line in reply.text.splitlines()]
+        assert [line["status"] for line in (lines[0], *lines[-3:])] == [
+            "pulling manifest",
+            "verifying sha256 digest",
+            "writing manifest",
+            "success",
+        ]
+        layers = [line for line in lines if "digest" in line]
+        assert sum(line["total"] for line in layers) == 522653767
+        assert layers[0]["completed"] == layers[0]["total"]
+    assert shown(client, "qwen3:0.6b")["capabilities"] == ["completion", "tools", "thinking"]
+    whole = client.post("/api/pull", json={"model": "qwen3:0.6b", "stream": False})
+    assert whole.text == '{"status":"success"}' and whole.headers["content-type"] == "application/json"
+
+
+def test_what_the_library_has_not_cannot_be_pulled(client: httpx.Client) -> None:
+    reply = client.post("/api/pull", json={"model": "no-such-model"})
+    assert [json.loads(line) for line in reply.text.splitlines()] == [
+        {"status": "pulling manifest"},
+        {"error": "pull model manifest: file does not exist"},
+    ]
+    assert client.post("/api/pull", json={"model": "no-such-model", "stream": False}).status_code == 500
+    assert client.post("/api/pull", json={}).json() == {"error": "invalid model name"}
+    pushed = client.post("/api/push", json={"model": "no/model"}).text.splitlines()
+    assert [json.loads(line).get("status") for line in pushed[:2]] == [
+        "retrieving manifest",
+        "couldn't retrieve manifest",
+    ]
+
+
 def test_a_blob_under_a_wrong_digest_is_refused_and_kept_under_its_own(client: httpx.Client) -> None:
     wrong, right = "sha256:" + "1" * 64, "sha256:" + hashlib.sha256(b"a blob of a test").hexdigest()
     refused = client.post(f"/api/blobs/{wrong}", content=b"a blob of a test")
