@@ -66,6 +66,10 @@ def test_a_float32_is_short_and_still_the_same_float32(number: float) -> None:
     assert len(repr(short)) <= 15
 
 
+def test_a_number_between_two_float32s_becomes_one_of_them() -> None:
+    assert float32(16777217) == 16777216
+
+
 def test_base64_that_is_none_names_the_byte() -> None:
     assert decode_base64("aGk=") == b"hi"
     with pytest.raises(BadBody, match="illegal base64 data at input byte 2"):

@@ -62,11 +62,12 @@ def spell(number: float) -> str:
 def float32(number: float) -> float:
     """The float whose repr is the shortest spelling of `number` in 32 bits, as Go writes a float32."""
     packed = struct.pack("<f", number)
+    (number,) = struct.unpack("<f", packed)
     for digits in (6, 7, 8):
         short = float(f"{number:.{digits}g}")
         if struct.pack("<f", short) == packed:
             return short
-    return float(f"{struct.unpack('<f', packed)[0]:.9g}")
+    return float(f"{number:.9g}")
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -59,6 +59,10 @@ async def account(request: Request) -> Response:
     return refused(Refusal("no account"))
 
 
+async def signout(request: Request) -> Response:
+    return refused(Refusal("not signed in"))
+
+
 async def tags(request: Request) -> Response:
     models = practice_of(request).store.all()
     return reply({"models": [_listed(model) for model in models]})
@@ -225,6 +229,7 @@ routes = [
     route("/api/version", version, "HEAD", "GET"),
     route("/api/status", status, "GET"),
     route("/api/me", account, "POST"),
+    route("/api/signout", signout, "POST"),
     route("/api/tags", tags, "HEAD", "GET"),
     route("/api/ps", ps, "GET"),
     route("/api/show", show, "POST"),
