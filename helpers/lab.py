@@ -40,7 +40,8 @@ def main(argv: list[str]) -> int:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: server.stop(from_signal=True))
-        print(f"\nJupyterLab is at\n\n    {server.public_url}\n\nCtrl-C ends it.\n", flush=True)
+        said = f"\nJupyterLab is at\n\n    {server.public_url}\n\nCtrl-C ends it.\n"
+        server.io_loop.add_callback(print, said, flush=True)  # once it really answers
         server.identity_provider.token_generated = False  # or Jupyter prints the address once more
         server.start()
     finally:

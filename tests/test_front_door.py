@@ -333,12 +333,13 @@ def test_a_taken_port_is_said_in_one_line_with_a_way_out() -> None:
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running lab with settings of its own, and its address with the token."""
+    keyboard, terminal = os.openpty()  # with one, Jupyter would ask whether it is really to stop
     private = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     running = subprocess.Popen(
         [sys.executable, "-m", "helpers", "lab", "--no-browser"],
         cwd=ROOT,
         env={**os.environ, **private},
-        stdin=subprocess.DEVNULL,
+        stdin=terminal,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -347,6 +348,8 @@ def lab(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     yield running, address
     running.kill()
     running.wait()
+    os.close(keyboard)
+    os.close(terminal)
 
 
 @posix
