@@ -269,7 +269,7 @@ def models() -> Iterator[Result]:
     lacking = [name for name in wanted if name not in have]
     if lacking and who(answer) == "Ollama":
         text = f"{names}; for {', '.join(lacking)} lessons take another that can do the same, if there is one"
-        yield "note", text, " && ".join(f"ollama pull {name}" for name in lacking)
+        yield "note", text, ", ".join(f"ollama pull {name}" for name in lacking)
     else:
         yield "ok", names
 

@@ -1,7 +1,8 @@
 """The practice server of a home as a process: find it, start it, let it go.
 
 A home has at most one server. `<home>/server.json` says where it listens; who holds `<home>/server.lock` is
-alive. A server that was started here ends by itself when the last process that asked for it has ended.
+alive. A server that was started here ends by itself when the last process that asked for it has ended. With
+COURSE_FROZEN set, as in the tests, it is a frozen one.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from random import Random
 
-_LITTLE = set(
+LITTLE = frozenset(
     [
         "a",
         "an",
@@ -49,7 +49,7 @@ def embed(text: str, dimensions: int, group_of: dict[str, str]) -> list[float]:
     """
     vector = list(_common(dimensions))
     for word in re.findall(r"\w+", text.lower()):
-        weight = 0.15 if word in _LITTLE else 1.0
+        weight = 0.15 if word in LITTLE else 1.0
         _add(vector, "word " + word, weight)
         marked = f"^{word}$"
         parts = [marked[i : i + 3] for i in range(len(marked) - 2)]

@@ -252,33 +252,7 @@ def _holds(text: list[str], phrase: list[str]) -> bool:
 
 # --- what the conversation gives ------------------------------------------------------------------
 
-_EVERYDAY = set(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "in",
-        "is",
-        "are",
-        "for",
-        "on",
-        "at",
-        "by",
-        "with",
-        "and",
-        "or",
-        "get",
-        "use",
-        "what",
-        "which",
-        "current",
-        "tool",
-        "it",
-        "this",
-    ]
-)
+_EVERYDAY = embedding.LITTLE | {"get", "use", "what", "which", "current", "tool"}
 _SUM = re.compile(r"(-?\d+)\s*(\+|-|\*|x|×|plus|minus|times)\s*(-?\d+)")
 _NAME = re.compile(r"(?:my name is|i am called|call me|i'm called)\s+([^\W\d_][\w-]*)", re.IGNORECASE)
 _SUBJECT = re.compile(
