@@ -11,7 +11,7 @@ from typing import Any
 
 from .clock import Clock, rfc3339
 
-ENTRIES = 500
+ENTRIES = 200
 BODY_BYTES = 64 * 1024  # of each body, what is kept
 
 _SECRET = re.compile(r"authorization|cookie|secret|token|key|passw", re.IGNORECASE)
