@@ -21,7 +21,7 @@ PINNED = {
     "TZ": "UTC",
     "PYTHONHASHSEED": "0",
 }
-UNSET = ("OPENAI_", "OLLAMA_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+UNSET = ("COURSE_OWNER", "OPENAI_", "OLLAMA_", "AZURE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 CELL_QUIET = 30  # seconds nbval waits for a cell's last output; its own 5 are too few on a busy machine
 HOME = pytest.StashKey[tempfile.TemporaryDirectory]()
 

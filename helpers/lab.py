@@ -81,5 +81,6 @@ def set_environment() -> None:
     if shutil.which("ollama") is None:
         paths.append(str(launcher.folder()))
     os.environ["PATH"] = os.pathsep.join(paths)
+    os.environ["COURSE_OWNER"] = str(os.getpid())
     configs = [str(CONFIG), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(configs)

@@ -134,7 +134,7 @@ def keep_alive(*_: object) -> None:
     if _chosen is None or _chosen.server is None:
         return
     try:
-        server = process.ensure(owner=os.getppid())
+        server = process.ensure()
     except CourseError as error:
         print(error)
         return
@@ -192,7 +192,7 @@ def _local(settings: Mapping[str, str], forced: str, tables: dict[str, dict[str,
             f"COURSE_LANE is ollama, but {who} at {_spoken(url)}. Start Ollama (its app, or `ollama serve`), "
             "correct OLLAMA_HOST, or remove COURSE_LANE."
         )
-    server = process.ensure(owner=os.getppid())
+    server = process.ensure()
     return replace(_practice(server.url, settings, tables["practice"]), server=server)
 
 

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -160,7 +161,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for one in left:
         with suppress(psutil.Error):
             one.kill()
-    if hasattr(os, "killpg"):  # and what lost its parent meanwhile
+    if sys.platform != "win32":  # and what lost its parent meanwhile
         with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):

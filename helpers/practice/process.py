@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from helpers.errors import CourseError
@@ -44,11 +45,11 @@ def course_home() -> Path:
 def ensure(home: Path | None = None, owner: int | None = None) -> Server:
     """The home's server, started if there is none. It stays at least as long as the process `owner` lives.
 
-    `owner` is a process id, by default this process's parent. Takes about a millisecond when the server is
-    there. Raises CourseError with what to do.
+    `owner` is a process id, by default default_owner(). Takes about a millisecond when the server is there.
+    Raises CourseError with what to do.
     """
     home = home or course_home()
-    owner = owner or os.getppid()
+    owner = owner or default_owner()
     if running := _greet(home, owner):
         return running
     from filelock import FileLock
@@ -64,12 +65,21 @@ def ensure(home: Path | None = None, owner: int | None = None) -> Server:
         ) from None
 
 
+def default_owner() -> int:
+    """The lab this process belongs to (COURSE_OWNER), else its parent: a Jupyter server, or a shell.
+
+    The lab names itself, because on Windows a kernel's parent is a starter that a kernel restart takes along.
+    """
+    lab = os.environ.get("COURSE_OWNER", "")
+    return int(lab) if lab.isdecimal() and alive(int(lab)) else os.getppid()
+
+
 def leave(home: Path | None = None, owner: int | None = None) -> None:
     """Tell the home's server that `owner` is done; if it was the last, wait until the server has ended."""
     running = announced(home or course_home())
-    if running and _ask(running.url, "DELETE", owner or os.getppid()) == running.pid:
+    if running and _ask(running.url, "DELETE", owner or default_owner()) == running.pid:
         deadline = time.monotonic() + 3
-        while time.monotonic() < deadline and _ask(running.url, "DELETE", owner or os.getppid()):
+        while time.monotonic() < deadline and _ask(running.url, "DELETE", owner or default_owner()):
             time.sleep(0.05)
 
 
@@ -147,11 +157,9 @@ def _spawn(command: list[str], home: Path) -> subprocess.Popen[bytes]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
     }
-    apart = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
-        if sys.platform == "win32"
-        else {"start_new_session": True}
-    )
+    apart: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     with open(home / "server.log", "wb") as log:
         return subprocess.Popen(
             command,
