@@ -125,6 +125,13 @@ def test_a_schema_is_honoured(seed: int) -> None:
     jsonschema.validate(json.loads(said("A person.", seed=seed, format=SCHEMA)), SCHEMA)
 
 
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "#"}, {"$ref": "#/nowhere"}, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#"}}}]
+)
+def test_a_reference_that_leads_nowhere_ends(schema: dict[str, Any]) -> None:
+    assert json.loads(said("x", format=schema)) in (None, "")
+
+
 def test_json_format_is_an_object() -> None:
     assert isinstance(json.loads(said(FACT, format="json")), dict)
 

@@ -89,6 +89,11 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
     ({"from": BASE}, 400, "invalid model name"),
     ({"model": "x", "files": {"../x": "sha256:" + "0" * 64}}, 400, "file path must be relative"),
     ({"model": "x", "files": {"x": ""}}, 400, "invalid digest format"),
+    (
+        {"model": "x", "files": {"x": 5}},
+        400,
+        "json: cannot unmarshal number into Go struct field CreateRequest.files of type string",
+    ),
     ({"model": "x", "files": {}}, 400, "no files provided to convert"),
     ({"model": "x", "from": "nosuch"}, 500, "pull model manifest: file does not exist"),
 ]

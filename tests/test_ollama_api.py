@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from typing import Any
 
@@ -340,6 +341,15 @@ def test_only_this_machine_may_ask(client: httpx.Client) -> None:
         "/api/chat", headers={"Origin": "http://localhost:8888", "Access-Control-Request-Method": "POST"}
     )
     assert (preflight.status_code, preflight.headers["allow"]) == (204, "POST")
+
+
+def test_a_reply_is_not_held_back_by_the_network(client: httpx.Client) -> None:
+    times = []
+    for _ in range(21):
+        began = time.perf_counter()
+        client.get("/api/version")
+        times.append(time.perf_counter() - began)
+    assert statistics.median(times) < 0.03, "Nagle's delay is 0.04 s"
 
 
 def test_every_reply_says_that_it_is_practice(client: httpx.Client) -> None:

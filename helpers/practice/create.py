@@ -18,12 +18,21 @@ from starlette.responses import Response, StreamingResponse
 from . import gguf, names
 from .cli_format import human_number
 from .errors import Refusal
-from .gojson import List, Struct, encode
+from .gojson import BadBody, List, Map, Struct, encode
 from .replies import BARE_JSON, NDJSON, refused, reply, route
 from .shapes import MESSAGE, read
 from .state import Practice, practice_of
 from .store import LAYER_TYPE, digest_of
 
+
+def _licenses(value: Any) -> list[str]:
+    given = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in given):
+        raise BadBody("json: cannot unmarshal license into Go value of type []string")
+    return given
+
+
+FILES = Map("map[string]string", "string")
 CREATE = Struct(
     "api.CreateRequest",
     {
@@ -31,12 +40,12 @@ CREATE = Struct(
         "name": "string",
         "stream": "bool",
         "from": "string",
-        "files": "map[string]string",
-        "adapters": "map[string]string",
+        "files": FILES,
+        "adapters": FILES,
         "quantize": "string",
         "quantization": "string",
         "template": "string",
-        "license": "any",
+        "license": _licenses,
         "system": "string",
         "parameters": "map[string]interface {}",
         "messages": List("[]api.Message", MESSAGE),
@@ -121,11 +130,10 @@ def _changed(practice: Practice, asked: dict[str, Any], layers: list[Layer]) -> 
     parameters = dict(asked.get("parameters", {}))
     if params := old.get(LAYER_TYPE + "params"):
         parameters = json.loads(practice.store.blob(params["digest"]).read_bytes()) | parameters
-    licences = asked.get("license") or []
     new = [
         ("template", asked.get("template", "")),
         ("system", asked.get("system", "")),
-        *(("license", text) for text in ([licences] if isinstance(licences, str) else licences)),
+        *(("license", text) for text in asked.get("license", [])),
         ("params", encode(parameters).decode() + "\n" if parameters else ""),
         ("messages", encode(asked["messages"]).decode() + "\n" if asked.get("messages") else ""),
     ]

@@ -94,6 +94,14 @@ class List:
     item: Any
 
 
+@dataclass(frozen=True)
+class Map:
+    """A Go map from strings to `item`s and its type as error texts spell it."""
+
+    go: str
+    item: Any
+
+
 def decode(body: bytes, shape: Struct, *, empty: str = "EOF") -> dict[str, Any]:
     """The first JSON value of `body`, fitted to `shape`; unknown keys are dropped, null counts as absent.
 
@@ -173,6 +181,11 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
         if kind == "array":
             return [_fit(item, wanted.item, root, path, misfits) for item in value if item is not None]
         wanted = wanted.go
+    elif isinstance(wanted, Map):
+        if kind == "object":
+            given = ((key, item) for key, item in value.items() if item is not None)
+            return {key: _fit(item, wanted.item, root, path, misfits) for key, item in given}
+        wanted = wanted.go
     elif wanted == "any" or _FITS.get(wanted) == kind:
         return value
     elif wanted == "int" and kind == "number":
@@ -195,7 +208,6 @@ _FITS = {
     "float64": "number",
     "float32": "number",
     "map[string]interface {}": "object",
-    "map[string]string": "object",
 }
 
 

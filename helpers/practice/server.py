@@ -128,11 +128,14 @@ def _serve(given: argparse.Namespace) -> int:
     print(url, flush=True)
     if not given.owner:
         print(f"home {home}; Ctrl-C stops the server", flush=True)
+    new_loop = config.get_loop_factory() or asyncio.new_event_loop  # uvloop's where it exists
+    loop = new_loop()
     try:
-        asyncio.run(_run(server, listener, app if given.owner else None))
+        loop.run_until_complete(_run(server, listener, app if given.owner else None))
     except KeyboardInterrupt:
         pass
     finally:
+        loop.close()
         lock.release()
     return 0
 
@@ -170,7 +173,8 @@ def _take(home: Path) -> FileLock:
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named because asyncio switches Nagle's delay (44 ms a reply) off only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -32,7 +32,8 @@ class _Schema:
         if not isinstance(schema, dict):
             return '""' if schema is not False else "null"
         if "$ref" in schema:
-            return lambda: self.any(self.resolve(schema["$ref"]), name)
+            found = self.resolve(schema)
+            return lambda: self.any(found, name)
         if "const" in schema:
             return _literal(schema["const"])
         if schema.get("enum"):
@@ -50,12 +51,19 @@ class _Schema:
         build = getattr(self, str(kind), None)
         return build(schema, name) if build else "null"
 
-    def resolve(self, reference: str) -> Any:
-        found = self.root
-        for part in reference.lstrip("#").strip("/").split("/"):
-            part = part.replace("~1", "/").replace("~0", "~")
-            found = found.get(part, {}) if isinstance(found, dict) else {}
-        return found
+    def resolve(self, schema: Any) -> Any:
+        """What a reference leads to in the end; one that leads nowhere, or round in a circle, allows null."""
+        followed: set[str] = set()
+        while isinstance(schema, dict) and "$ref" in schema:
+            reference = str(schema["$ref"])
+            if reference in followed:
+                return {"type": "null"}
+            followed.add(reference)
+            schema = self.root
+            for part in filter(None, reference.lstrip("#").split("/")):
+                part = part.replace("~1", "/").replace("~0", "~")
+                schema = schema.get(part) if isinstance(schema, dict) else None
+        return schema
 
     def object(self, schema: dict[str, Any], name: str) -> Symbol:
         properties = schema.get("properties") or {}
