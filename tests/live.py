@@ -15,11 +15,13 @@ import nbformat
 
 from tests import refresh
 
+CELL_TIMEOUT = 900  # seconds: a real model on a small machine takes its time
+
 
 def main(arguments: list[str]) -> int:
     os.environ["COURSE_LANE"] = "ollama"
     paths = [Path(argument).resolve() for argument in arguments] or sorted(refresh.NOTEBOOKS.glob("*.ipynb"))
-    results = [refresh.run(nbformat.read(path, as_version=4), path) for path in paths]
+    results = [refresh.run(nbformat.read(path, as_version=4), path, CELL_TIMEOUT) for path in paths]
     return 0 if all(results) else 1
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
 import conftest
@@ -54,11 +54,11 @@ def refresh(path: Path) -> bool:
     return True
 
 
-def run(notebook: NotebookNode, path: Path) -> bool:
+def run(notebook: NotebookNode, path: Path, timeout: int = CELL_TIMEOUT) -> bool:
     """Run the cells in a kernel of their own; say how it went."""
     client = NotebookClient(
         notebook,
-        timeout=CELL_TIMEOUT,
+        timeout=timeout,
         kernel_name="python3",
         coalesce_streams=True,
         record_timing=False,
@@ -66,7 +66,7 @@ def run(notebook: NotebookNode, path: Path) -> bool:
     )
     try:
         client.execute()
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError) as error:
         print(f"{path.name}: {error}", file=sys.stderr)
         return False
     print(f"{path.name}: {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells ran")

@@ -60,7 +60,7 @@ async def account(request: Request) -> Response:
 
 
 async def signout(request: Request) -> Response:
-    return refused(Refusal("not signed in"))
+    return refused(Refusal("no signout"))
 
 
 async def tags(request: Request) -> Response:
