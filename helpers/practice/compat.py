@@ -27,6 +27,7 @@ from .ollama import (
     Started,
     input_texts,
     logprob_item,
+    pieces_of,
     start_chat,
     start_embed,
     start_generate,
@@ -373,13 +374,12 @@ async def completions(request: Request) -> Response:
         "created": started.meter.at() // SECOND,
     }
     named = {"model": asked.get("model", ""), "system_fingerprint": "fp_ollama"}
-    loaded = [Piece(done=started.done)]
+    pieces = pieces_of(practice, started)
     if asked.get("stream"):
-        pieces = run(practice, started.ask, started.meter) if started.ask else _each(loaded)
         usage = (asked.get("stream_options") or {}).get("include_usage", False)
         frames = _completion_frames(pieces, started, head, named, usage)
         return StreamingResponse(frames, headers={"content-type": SSE})
-    made = [piece async for piece in run(practice, started.ask, started.meter)] if started.ask else loaded
+    made = [piece async for piece in pieces]
     choice = {"text": "".join(piece.text for piece in made), "index": 0, "finish_reason": made[-1].done}
     return reply_line({**head, **named, "choices": [choice], "usage": _usage(started)})
 
@@ -402,11 +402,6 @@ def _native_completion(asked: dict[str, Any]) -> dict[str, Any]:
         options["stop"] = stop
     native = {key: asked.get(key, "") for key in ("model", "prompt", "suffix")}
     return {**native, "options": options}
-
-
-async def _each(pieces: list[Piece]) -> AsyncIterator[Piece]:
-    for piece in pieces:
-        yield piece
 
 
 async def _completion_frames(
@@ -469,7 +464,7 @@ async def embeddings(request: Request) -> Response:
         return refused_openai(refusal, in_middleware=True)
     try:
         texts = [""] if asked["input"] == "" else input_texts(asked["input"])
-        model, meter, _ = start_embed(practice, asked, "not found, pull")
+        model, meter = start_embed(practice, asked, "not found, pull")
         made = vectors(practice, model, meter, asked, texts)
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)

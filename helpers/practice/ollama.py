@@ -166,6 +166,15 @@ def _ready(practice: Practice, model: Model, meter: Meter, stamp: Stamp, ask: As
     return Started(model, meter, stamp, ask)
 
 
+async def pieces_of(practice: Practice, started: Started) -> AsyncIterator[Piece]:
+    """The reply's pieces; of a mere load or unload one empty piece that says which it was."""
+    if started.ask is None:
+        yield Piece(done=started.done)
+        return
+    async for piece in run(practice, started.ask, started.meter):
+        yield piece
+
+
 async def generate(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
@@ -321,9 +330,7 @@ async def _answer(
 # --- vectors --------------------------------------------------------------------------------------
 
 
-def start_embed(
-    practice: Practice, asked: dict[str, Any], missing: str
-) -> tuple[Model, Meter, dict[str, Any]]:
+def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Model, Meter]:
     """Check a request for vectors and load its model. Raises Refusal."""
     meter = Meter(practice.clock)
     typed = asked.get("model", "")
@@ -333,7 +340,7 @@ def start_embed(
     options = _complete(model, asked)
     practice.scheduler.use(model, asked.get("keep_alive"), options)
     meter.loaded()
-    return model, meter, options
+    return model, meter
 
 
 def vectors(
@@ -378,7 +385,7 @@ async def embed(request: Request) -> Response:
     try:
         asked = read(await request.body(), EMBED)
         texts = input_texts(asked.get("input"))
-        model, meter, _ = start_embed(practice, asked, "not found, pull")
+        model, meter = start_embed(practice, asked, "not found, pull")
         if not texts:
             return reply({"model": asked["model"], "embeddings": []})
         made = vectors(practice, model, meter, asked, texts)
@@ -395,7 +402,7 @@ async def embeddings(request: Request) -> Response:
         asked = read(await request.body(), EMBEDDING)
         if not asked.get("model"):
             raise Refusal("model required")
-        model, meter, _ = start_embed(practice, asked, "not found, pull")
+        model, meter = start_embed(practice, asked, "not found, pull")
         if not asked.get("prompt"):
             return reply({"embedding": []})
         made = vectors(practice, model, meter, asked, [asked["prompt"]])

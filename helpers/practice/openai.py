@@ -24,7 +24,7 @@ from .engines import Ask, Logprob, Piece
 from .engines.tokens import split, text_of
 from .errors import OpenAIRefusal
 from .gojson import BadBody, decode_base64, float32, parse
-from .options import OPTIONS
+from .options import complete
 from .replies import route
 from .state import Practice, Stamp, practice_of, run
 from .transport import openai_error
@@ -370,7 +370,7 @@ def _reply(value: Any, headers: dict[str, str]) -> Response:
 
 
 def _start(practice: Practice, asked: dict[str, Any], model: OpenAIModel, stamp: Stamp) -> Chat:
-    options = {name: default for name, (_, default) in OPTIONS.items()}
+    options = complete()
     options |= {"top_k": 0, "top_p": asked.get("top_p", 1), "temperature": asked.get("temperature", 1)}
     options |= {key: asked.get(key, 0) for key in ("presence_penalty", "frequency_penalty")}
     options |= {"seed": asked.get("seed", -1), "num_ctx": model.context, "repeat_last_n": -1}

@@ -17,9 +17,9 @@ from .compat import EFFORTS, SSE, native_picture, read_body, refused_openai, rep
 from .engines import Piece
 from .errors import Refusal
 from .gojson import BadBody, List, Struct, encode
-from .ollama import Started, start_chat
+from .ollama import Started, pieces_of, start_chat
 from .replies import route
-from .state import Stamp, practice_of, run
+from .state import Stamp, practice_of
 
 ITEM_NUMBERS = 999_999
 
@@ -71,16 +71,12 @@ async def responses(request: Request) -> Response:
         started = start_chat(practice, native, stamp)
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)
-    pieces = run(practice, started.ask, started.meter) if started.ask else _nothing(started)
+    pieces = pieces_of(practice, started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, asked, started))
         return StreamingResponse(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
     made = [piece async for piece in pieces]
     return reply_line(_whole(asked, started, "completed", _output(made, started)))
-
-
-async def _nothing(started: Started) -> AsyncIterator[Piece]:
-    yield Piece(done=started.done)
 
 
 # --- the request as a chat ---------------------------------------------------------------------------------
