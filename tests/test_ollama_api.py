@@ -87,7 +87,28 @@ REFUSALS: list[tuple[str, Any, int, str]] = [
         400,
         "illegal base64 data at input byte 0",
     ),
-    ("generate", {"model": "gpt-oss:20b-cloud", "prompt": "x"}, 401, "unauthorized"),
+    ("generate", {"model": "a:local:cloud"}, 400, 'use either :local or :cloud, not both: "a:local:cloud"'),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "template": "{{ .Foo"},
+        500,
+        "template: :1: unclosed action",
+    ),
+    (
+        "generate",
+        {"model": PLAIN, "prompt": "x", "template": "{{ .Prompt.X }}"},
+        500,
+        'template: :1:10: executing "" at <.Prompt.X>: can\'t evaluate field X in type interface {}',
+    ),
+    ("chat", {"model": " "}, 400, "model is required"),
+    ("embed", {"model": " "}, 404, "model ' ' not found"),
+    (
+        "chat",
+        {"model": PLAIN, "tools": [{"function": {"parameters": {"properties": {"a": {"type": 5}}}}}]},
+        400,
+        "json: cannot unmarshal number into Go struct field "
+        "ToolFunctionParameters.tools.function.parameters.properties.type of type []string",
+    ),
     ("chat", {}, 400, "model is required"),
     ("chat", {"model": "a:b:c", "messages": HI}, 400, "invalid model name"),
     ("chat", {"model": "nosuch", "messages": HI}, 404, "model 'nosuch' not found"),
@@ -355,3 +376,38 @@ def test_a_reply_is_not_held_back_by_the_network(client: httpx.Client) -> None:
 def test_every_reply_says_that_it_is_practice(client: httpx.Client) -> None:
     for path in ("/", "/nope", "/v1/models", "/openai/v1/models"):
         assert client.get(path).headers["x-practice"] == "scripted"
+
+
+def test_a_prompt_is_shown_as_the_model_gets_it(client: httpx.Client) -> None:
+    asked = {"model": PLAIN, "messages": HI, "_debug_render_only": True}
+    shown = post(client, "chat", asked).json()
+    assert list(shown) == ["model", "created_at", "message", "done", "_debug_info"]
+    assert shown["_debug_info"] == {
+        "rendered_template": "<start_of_turn>user\nSay hi.<end_of_turn>\n<start_of_turn>model\n"
+    }
+    template = "[{{ .System }}|{{ .Prompt }}]"
+    own = {"model": PLAIN, "prompt": "hi", "system": "S", "template": template, "_debug_render_only": True}
+    assert post(client, "generate", own).json()["_debug_info"] == {"rendered_template": "[S|hi]"}
+    pictured = {**asked, "messages": [{"role": "user", "content": "What?", "images": [PIXEL]}]}
+    info = post(client, "chat", pictured).json()["_debug_info"]
+    assert info["image_count"] == 1 and "[img-0]What?" in info["rendered_template"]
+    raw = {"model": PLAIN, "prompt": "as it is", "raw": True, "_debug_render_only": True}
+    assert post(client, "generate", raw).json()["_debug_info"] == {"rendered_template": "as it is"}
+
+
+def test_a_prompt_that_may_not_be_cut_is_refused(client: httpx.Client) -> None:
+    asked = {"model": PLAIN, "prompt": "word " * 300, "truncate": False, "options": {"num_ctx": 64}}
+    for stream, kind in ((True, "application/json"), (False, "application/json; charset=utf-8")):
+        reply = post(client, "generate", {**asked, "stream": stream})
+        assert reply.status_code == 400 and reply.headers["content-type"] == kind
+        inner = json.loads(reply.json()["error"])["error"]
+        assert inner["type"] == "exceed_context_size_error" and inner["n_prompt_tokens"] > inner["n_ctx"]
+    still = post(client, "generate", {**asked, "truncate": True, "shift": False, "stream": False})
+    assert still.status_code == 400 and still.json()["error"].startswith(
+        "the prompt is longer than the context"
+    )
+
+
+def test_the_older_vectors_endpoint_passes_on_no_status(client: httpx.Client) -> None:
+    assert post(client, "embed", {"model": PLAIN, "input": "x"}).status_code == 501
+    assert post(client, "embeddings", {"model": PLAIN, "prompt": "x"}).status_code == 500

@@ -12,9 +12,11 @@ _TABLE = read(Path(__file__).with_name("errors.toml"))
 
 
 class Refusal(Exception):
-    """A request that is answered with an error of Ollama's."""
+    """A request that is answered with an error of Ollama's; `more` stands beside its text."""
 
     def __init__(self, key: str, **words: Any) -> None:
+        self.key = key
+        self.more: dict[str, Any] = {}
         self.status, text = _TABLE["ollama"][key]
         self.text = text.format(**words)
         super().__init__(self.text)

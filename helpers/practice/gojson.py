@@ -17,7 +17,8 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-_PYTHON_EXPONENT = re.compile(r"\de[-+]\d")
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
+_PYTHON_FLOAT = re.compile(r"\de[-+]\d|\.0(?!\d)")  # what Go spells in another way
 _MARKED_FLOAT = re.compile(r'"\\u0000([^"]*)"')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -32,9 +33,11 @@ class BadBody(ValueError):
 def encode(value: Any) -> bytes:
     """`value` as compact JSON in UTF-8, `<`, `>` and `&` escaped, floats spelt as Go spells them."""
     text = _dumps(value)
-    if _PYTHON_EXPONENT.search(text):
+    if _PYTHON_FLOAT.search(text):
         text = _MARKED_FLOAT.sub(r"\1", _dumps(_mark_floats(value)))
-    return text.translate(_ESCAPES).encode("utf-8", "replace")
+    if _ESCAPED.search(text):
+        text = text.translate(_ESCAPES)
+    return text.encode("utf-8", "replace")
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -96,10 +99,14 @@ class List:
 
 @dataclass(frozen=True)
 class Map:
-    """A Go map from strings to `item`s and its type as error texts spell it."""
+    """A Go map from strings to `item`s and its type as error texts spell it.
+
+    `refusal` is what its own decoder says of anything but an object, where it has one.
+    """
 
     go: str
     item: Any
+    refusal: str = ""
 
 
 def decode(body: bytes, shape: Struct, *, empty: str = "EOF") -> dict[str, Any]:
@@ -185,6 +192,9 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
         if kind == "object":
             given = ((key, item) for key, item in value.items() if item is not None)
             return {key: _fit(item, wanted.item, root, path, misfits) for key, item in given}
+        if wanted.refusal:
+            misfits.append(wanted.refusal)
+            return None
         wanted = wanted.go
     elif wanted == "any" or _FITS.get(wanted) == kind:
         return value
@@ -192,6 +202,10 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
         if isinstance(value, int) and abs(value) < 2**63:
             return value
         kind = f"number {spell(value) if isinstance(value, float) else value}"
+    elif wanted == "api.PropertyType":
+        if kind == "string":
+            return value
+        return _fit(value, List("[]string", "string"), root, path, misfits)
     elif wanted == "api.ImageData" and kind == "string":
         try:
             return decode_base64(value)

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from . import modelfile, names
+from . import capabilities, cloud, gguf, modelfile, names
+from .cli_format import general, quote
 from .clock import rfc3339
 from .errors import Refusal
+from .gojson import encode
 from .replies import refused, reply, route
 from .shapes import COPY, DELETE, SHOW, read
 from .state import Practice, practice_of
 from .store import Model
 
 VERSION = "0.32.15"
+COPILOT = "GitHubCopilotChat/"  # this client is told the name it asked for
 
 
 def find(practice: Practice, typed: str, missing: str = "not found") -> Model:
-    """The model a request names, whose reply is made here. Raises Refusal."""
-    name = names.parse(_local(typed)) if typed else None
-    if typed and name is None:
+    """The model a request names, on this machine or in the cloud. Raises Refusal."""
+    base, where = place(typed)
+    name = names.parse(base)
+    if typed.strip() and name is None:
         raise Refusal("name")
-    cloud = typed.endswith((":cloud", "-cloud"))
+    if where == "cloud":
+        return cloud.passed_on(practice, base)
     model = practice.store.find(name)
-    if cloud or (model and model.remote):
-        raise Refusal("unauthorized")
-    if model is None:
+    if model is None or (model.remote and where == "local"):
         raise Refusal(missing, model=typed)
-    return model
+    return cloud.stub(practice, model) if model.remote else model
 
 
-def _local(typed: str) -> str:
-    """A name without the suffix that says where it is to run. Raises Refusal for both suffixes at once."""
-    if typed.endswith(":local"):
-        rest = typed.removesuffix(":local")
-        if rest.endswith((":cloud", "-cloud")):
-            raise Refusal("either", model=typed)
-        return rest
-    return typed
+def place(typed: str) -> tuple[str, str]:
+    """A name without the suffix that says where it is to run, and that place. Raises Refusal."""
+    try:
+        return names.source(typed)
+    except names.BothSources as error:
+        raise Refusal("both sources", quoted=quote(str(error))) from error
 
 
 async def root(request: Request) -> Response:
@@ -49,18 +50,6 @@ async def root(request: Request) -> Response:
 
 async def version(request: Request) -> Response:
     return reply({"version": VERSION})
-
-
-async def status(request: Request) -> Response:
-    return reply({"cloud": {"disabled": False, "source": "none"}})
-
-
-async def account(request: Request) -> Response:
-    return refused(Refusal("no account"))
-
-
-async def signout(request: Request) -> Response:
-    return refused(Refusal("no signout"))
 
 
 async def tags(request: Request) -> Response:
@@ -86,80 +75,124 @@ def _listed(model: Model) -> dict[str, Any]:
 
 
 async def ps(request: Request) -> Response:
+    scheduler = practice_of(request).scheduler
     loaded = [
         {
             "name": one.model.name.short,
             "model": one.model.name.short,
             "size": one.size,
             "digest": one.model.digest,
-            "details": one.model.details,
-            "expires_at": rfc3339(one.expires, local=True),
+            "details": {**one.model.details, "parent_model": ""},
+            "expires_at": rfc3339(scheduler.expires(one), local=True),
             "size_vram": 0,
             "context_length": one.context_length,
         }
-        for one in practice_of(request).scheduler.loaded()
+        for one in scheduler.loaded()
+        if not one.model.remote
     ]
     return reply({"models": loaded})
 
 
 async def show(request: Request) -> Response:
+    practice = practice_of(request)
     try:
         asked = read(await request.body(), SHOW)
         typed = asked.get("model") or asked.get("name") or ""
-        if not typed:
+        if not typed.strip():
             raise Refusal("model required")
-        name = names.parse(_local(typed))
+        base, where = place(typed)
+        name = names.parse(base)
         if name is None:
             raise Refusal("name")
-        model = practice_of(request).store.find(name)
+        model = cloud.passed_on(practice, base, "details") if where == "cloud" else practice.store.find(name)
         if model is None:
-            raise Refusal("not found", model=name.short)
+            raise Refusal("not found", model=(practice.store.existing(name) or name).short)
+        if model.remote:
+            cloud.admitted(practice, "details")
+            if where == "local":
+                raise Refusal("not found", model=typed)
     except Refusal as refusal:
         return refused(refusal)
-    return reply(_shown(model, asked))
+    shown = await asyncio.to_thread(_shown, model, asked)
+    if request.headers.get("user-agent", "").startswith(COPILOT):
+        shown["model_info"]["general.basename"] = typed
+    return reply(shown)
 
 
 def _shown(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     system = asked.get("system") or model.system
+    header = model.header
+    template = model.template
+    if capabilities.native(model.config, header, model.own_template):
+        template = header.text("tokenizer.chat_template")
     parts: dict[str, Any] = {
         "license": "\n".join(model.licenses),
         "modelfile": _modelfile(model, system),
         "parameters": "\n".join(
             f"{name:<30} {_go_value(value)}" for name, value in _each_parameter(model.parameters)
         ),
-        "template": model.template,
+        "template": template,
         "system": system,
     }
     shown = {key: text for key, text in parts.items() if text}
-    shown["details"] = model.details
+    details = dict(model.details)
+    if details["quantization_level"] in ("", "unknown") and header.metadata:
+        details["quantization_level"] = header.file_type
+    shown["details"] = details
     if model.messages:
-        shown["messages"] = model.messages
+        shown["messages"] = [{key: one[key] for key in ("role", "content")} for one in model.messages]
+    verbose = asked.get("verbose", False)
     if model.remote:
         shown |= {key: model.config[key] for key in ("remote_model", "remote_host")}
-    header = model.header
-    info = dict(sorted(header.metadata.items()))
-    if header.tensors:
-        info["general.parameter_count"] = header.parameter_count
-    hidden = ("general.name", "tokenizer.chat_template")
-    shown["model_info"] = {
-        key: value if asked.get("verbose") or not isinstance(value, list) or not value else None
-        for key, value in sorted(info.items())
-        if key not in hidden
-    }
+        shown["model_info"] = _remote_info(model.config)
+    else:
+        shown["model_info"] = _info(header, verbose, hidden=("general.name", "tokenizer.chat_template"))
+    if projectors := model.layers("projector"):
+        shown["projector_info"] = _info(gguf.read(projectors[0]), verbose)
     if header.tensors:
         shown["tensors"] = [tensor._asdict() for tensor in header.tensors]
-    shown["capabilities"] = model.capabilities
+    if model.capabilities:
+        shown["capabilities"] = model.capabilities
     shown["modified_at"] = rfc3339(model.modified_ns, local=True)
+    if model.config.get("requires"):
+        shown["requires"] = model.config["requires"]
     return shown
 
 
+def _info(header: gguf.Header, verbose: bool, hidden: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A header's metadata as it is shown: sorted, and lists only where all is wanted."""
+    info = {**header.metadata, "general.parameter_count": header.parameter_count}
+    return {
+        key: value if isinstance(value, (str, int, float)) else _list(value, verbose)
+        for key, value in sorted(info.items())
+        if key not in hidden
+    }
+
+
+def _list(value: Any, verbose: bool) -> list[Any] | None:
+    return list(value) if value is not None and (verbose or not len(value)) else None
+
+
+def _remote_info(config: dict[str, Any]) -> dict[str, Any]:
+    family = config.get("model_family")
+    if not family:
+        return {}
+    info = {"general.architecture": family, "general.basename": config.get("base_name")}
+    info |= {f"{family}.{kind}_length": config.get(f"{kind}_length") for kind in ("context", "embedding")}
+    return {key: value for key, value in sorted(info.items()) if value}
+
+
 def _modelfile(model: Model, system: str) -> str:
-    commands = [modelfile.Command("model", str(path)) for path in model.layers("model")]
-    commands += [modelfile.Command("adapter", str(path)) for path in model.layers("adapter")]
-    commands += [modelfile.Command("model", str(path)) for path in model.layers("projector")]
+    weights = model.layers("model")
+    commands = [modelfile.Command("model", str(weights[-1]) if weights else "")]
+    for kind, name in (("adapter", "adapter"), ("draft", "draft"), ("projector", "model")):
+        commands += [modelfile.Command(name, str(path)) for path in model.layers(kind)]
     commands.append(modelfile.Command("template", model.template))
     if system:
         commands.append(modelfile.Command("system", system))
+    for key in ("renderer", "parser"):
+        if model.config.get(key):
+            commands.append(modelfile.Command(key, model.config[key]))
     for name, value in _each_parameter(model.parameters):
         text = value if isinstance(value, str) else _go_value(value)
         commands.append(modelfile.Command(name, text))
@@ -181,9 +214,14 @@ def _each_parameter(parameters: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _go_value(value: Any) -> str:
+    """A value as Go's %#v writes it."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+        return quote(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "<nil>"
+    return general(float(value)) if isinstance(value, (int, float)) else encode(value).decode()
 
 
 async def copy(request: Request) -> Response:
@@ -192,15 +230,15 @@ async def copy(request: Request) -> Response:
         asked = read(await request.body(), COPY)
         source, target = (names.parse(asked.get(key) or "") for key in ("source", "destination"))
         if source is None:
-            raise Refusal("source", model=asked.get("source") or "")
+            raise Refusal("source", quoted=quote(asked.get("source") or ""))
         if target is None:
-            raise Refusal("destination", model=asked.get("destination") or "")
+            raise Refusal("destination", quoted=quote(asked.get("destination") or ""))
         model = practice.store.find(source)
         if model is None:
-            raise Refusal("source not found", model=asked["source"])
+            raise Refusal("source not found", quoted=quote(asked["source"]))
+        practice.store.copy(model, target, practice.clock.now())
     except Refusal as refusal:
         return refused(refusal)
-    practice.store.copy(model, target, practice.clock.now())
     return Response(status_code=200)
 
 
@@ -209,27 +247,25 @@ async def delete(request: Request) -> Response:
     try:
         asked = read(await request.body(), DELETE)
         typed = asked.get("model") or asked.get("name") or ""
-        if not typed:
+        if not typed.strip():
             raise Refusal("model required")
-        name = names.parse(_local(typed))
+        place(typed)
+        name = names.pull_name(typed)
         if name is None:
-            raise Refusal("delete name", model=typed)
+            raise Refusal("delete name", quoted=quote(typed))
         model = practice.store.find(name)
         if model is None:
             raise Refusal("not found", model=typed)
+        practice.scheduler.unload(model)
+        practice.store.remove(model)
     except Refusal as refusal:
         return refused(refusal)
-    practice.scheduler.unload(model)
-    practice.store.remove(model)
     return Response(status_code=200)
 
 
 routes = [
     route("/", root, "HEAD", "GET"),
     route("/api/version", version, "HEAD", "GET"),
-    route("/api/status", status, "GET"),
-    route("/api/me", account, "POST"),
-    route("/api/signout", signout, "POST"),
     route("/api/tags", tags, "HEAD", "GET"),
     route("/api/ps", ps, "GET"),
     route("/api/show", show, "POST"),

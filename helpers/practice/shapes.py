@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import Refusal
-from .gojson import BadBody, List, Struct, decode
+from .gojson import BadBody, List, Map, Struct, decode
 from .scheduler import keep_alive
 
 THINK_LEVELS = ("high", "medium", "low", "max")
@@ -20,11 +20,21 @@ def _think(value: Any) -> Any:
     raise BadBody(f"think must be a boolean or string ({kinds}")
 
 
-def _arguments(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise BadBody("Value looks like object, but can't find closing '}' symbol")
-    return value
-
+NO_OBJECT = "Value looks like object, but can't find closing '}' symbol"
+ARGUMENTS = Map("api.ToolCallFunctionArguments", "any", NO_OBJECT)
+PROPERTY = Struct(
+    "api.ToolProperty",
+    {
+        "type": "api.PropertyType",
+        "items": "any",
+        "description": "string",
+        "enum": List("[]interface {}", "any"),
+        "required": List("[]string", "string"),
+    },
+)
+PROPERTIES = Map("api.ToolPropertiesMap", PROPERTY, NO_OBJECT)
+PROPERTY.fields["anyOf"] = List("[]api.ToolProperty", PROPERTY)
+PROPERTY.fields["properties"] = PROPERTIES
 
 PARAMETERS = Struct(
     "api.ToolFunctionParameters",
@@ -33,7 +43,7 @@ PARAMETERS = Struct(
         "$defs": "any",
         "items": "any",
         "required": List("[]string", "string"),
-        "properties": _arguments,
+        "properties": PROPERTIES,
     },
     root="ToolFunctionParameters",
 )
@@ -48,7 +58,7 @@ CALL = Struct(
     {
         "id": "string",
         "function": Struct(
-            "api.ToolCallFunction", {"index": "int", "name": "string", "arguments": _arguments}
+            "api.ToolCallFunction", {"index": "int", "name": "string", "arguments": ARGUMENTS}
         ),
     },
 )
