@@ -1,24 +1,61 @@
-"""A command line in a notebook: run to its end or a time-out, its output as a reader would have seen it."""
+"""Command lines in a notebook: one to its end, a session in a terminal, a server in the background.
+
+    run("ollama ls")                                # to its end or a time-out: a Result
+    session("ollama run llama3.2", [                # a person at a terminal: a Transcript
+        "Why is the sky blue?",                     #   a text is typed and sent with Enter
+        "/set verbose",
+        Type("half a line"), Key.CTRL_C,            #   a Type leaves Enter out; a Key is one key
+        Type("Tell me a story.", enter=True, until="once"), Key.CTRL_C,    # goes on once that is written
+        Key.CTRL_D,
+    ])
+    with background("ollama serve", env={"OLLAMA_HOST": "127.0.0.1:11500"}) as server:    # a Background
+        server.wait_for("Listening on")
+        server.lines                                # what it has written so far
+
+After each step a session waits until the program asks for more (`prompt`), has ended or, after a Key or a
+Type, has been quiet for a moment. When the steps are done the terminal is closed, which ends the program.
+
+    run(command, timeout=60, stdin=None, env=None) -> Result          .stdout .stderr .returncode
+    session(command, steps, timeout=60, prompt=OLLAMA, columns=80, rows=24, env=None) -> Transcript
+                                                   .text .html .screens (before and after each step)
+                                                   .returncode (None if closing the terminal ended it)
+    background(command, env=None) -> Background    .wait_for(text, timeout=20) -> its line; .lines; .running
+                                                   .interrupt() (Ctrl-C), .stop(timeout=10) -> return code
+    clean(text) -> str                             what a terminal shows in the end
+
+`command` is one text, or a list of words. `env` is added to the environment. A Result, a Transcript and a
+Background are shown as what was seen in the end: no escape codes, of an animation the last frame alone.
+All raise CourseError with what to do; a time-out or an interrupt ends the program and all that it started.
+"""
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import shlex
-import shutil
-import signal
 import subprocess
-import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-import psutil
-
+from helpers import child
+from helpers.background import Background, background
 from helpers.errors import CourseError
+from helpers.session import OLLAMA, Key, Transcript, Type, session
 from helpers.show import visible
 
-GRACE = 2.0  # seconds between asking a process to end and ending it
+__all__ = [
+    "OLLAMA",
+    "Background",
+    "Key",
+    "Result",
+    "Transcript",
+    "Type",
+    "background",
+    "clean",
+    "run",
+    "session",
+]
+
 FARTHEST = 1000  # columns that an escape sequence moves to at most
 
 # Runs of plain text; escape sequences, of which those with a final letter may move; control characters.
@@ -46,43 +83,53 @@ class Result:
         return "\n".join(part for part in parts if part)
 
 
-def run(command: str, timeout: float = 60, stdin: str | None = None) -> Result:
+def run(
+    command: str | Sequence[str],
+    timeout: float = 60,
+    stdin: str | None = None,
+    env: dict[str, str] | None = None,
+) -> Result:
     """Run a command line, without a shell, and return what it wrote, whatever its return code.
 
     Args:
-        command: words and quotes as in a shell; pipes, variables and wildcards mean nothing here.
+        command: words and quotes as in a shell, or a list of words; pipes, variables and wildcards mean
+            nothing here.
         timeout: seconds after which the command and all that it started are ended.
         stdin: what the command reads; by default nothing.
+        env: variables on top of this process's own.
 
     Raises:
         CourseError: there is no such command, it cannot be run, or it did not end in time.
     """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
-        raise CourseError(f"timeout must be a number of seconds above 0, not {timeout!r}.")
-    words = _split(command)
+    child.seconds(timeout)
+    words = child.words(command)
     try:
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={**os.environ, **env} if env else None,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CourseError(f"{words[0]} cannot be run: {reason}. Check the command.") from None
+        raise child.unrunnable(words[0], error) from None
     try:
         given = None if stdin is None else stdin.encode(errors="replace")
         out, err = process.communicate(given, timeout=timeout)
     except BaseException as error:  # the time-out, or an interrupt
-        _end(process)
+        child.end(process.pid)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=child.GRACE)
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         raise CourseError(
-            f"`{visible(command)}` had not ended after {timeout:g} s and was stopped. "
+            f"`{child.shown(command)}` had not ended after {timeout:g} s and was stopped. "
             f"Give it longer: timeout={timeout * 5:g}."
         ) from None
-    return Result(command, out.decode(errors="replace"), err.decode(errors="replace"), process.returncode)
+    return Result(
+        child.shown(command), out.decode(errors="replace"), err.decode(errors="replace"), process.returncode
+    )
 
 
 def clean(text: str) -> str:
@@ -123,46 +170,3 @@ def clean(text: str) -> str:
         elif control == "\t":
             column += 8 - column % 8
     return "\n".join(visible(line).rstrip() for line in lines).rstrip("\n")
-
-
-def _split(command: str) -> list[str]:
-    """The words of a command line, the first as the path of the program. Raises CourseError."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    if os.name == "nt":
-        lexer.escape = ""  # there a backslash is part of a path
-    try:
-        words = list(lexer)
-    except ValueError:
-        raise CourseError(f"A quote or backslash in `{visible(command)}` is not closed. Close it.") from None
-    if not words:
-        raise CourseError("There is no command to run. Write one, for example run('ollama ls').")
-    program = shutil.which(words[0])
-    if program is None:
-        fix = "Check its spelling, or install it."
-        if words[0] == "ollama":
-            fix = "Run the lesson's first cell, or install Ollama from https://ollama.com/download."
-        raise CourseError(f"There is no command {words[0]!r} here. {fix}")
-    return [program, *words[1:]]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started."""
-    try:
-        parent = psutil.Process(process.pid)
-        family = [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        family = []
-    for one in family:
-        with suppress(psutil.Error):
-            one.terminate()
-    _, left = psutil.wait_procs(family, timeout=GRACE)
-    for one in left:
-        with suppress(psutil.Error):
-            one.kill()
-    if sys.platform != "win32":  # and what lost its parent meanwhile
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=GRACE)

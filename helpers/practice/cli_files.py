@@ -23,7 +23,7 @@ _ESCAPED = re.compile(r"\\([ ()\[\]{}$&;'\\*?~])")
 def attach(prompt: str) -> tuple[str, list[str]]:
     """The prompt without the paths of existing images and sounds, and those files in base64."""
     files = []
-    for written in _PATHS.findall(prompt):
+    for written in paths(prompt):
         path = _ESCAPED.sub(r"\1", written)
         try:
             data = _read(path)
@@ -39,6 +39,11 @@ def attach(prompt: str) -> tuple[str, list[str]]:
             prompt = prompt.replace(name, "")
         files.append(b64encode(data).decode())
     return prompt.strip(), files
+
+
+def paths(text: str) -> list[str]:
+    """What in a text looks like the path of an image or a sound, as it is written there."""
+    return _PATHS.findall(text)
 
 
 def _read(path: str) -> bytes:

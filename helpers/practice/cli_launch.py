@@ -21,7 +21,7 @@ def launch(given: Given, ollama: Ollama) -> None:
     if not name and (given.flags or words):
         raise CourseError(ERRORS["integration name"])
     if not name:
-        print(f"Error: {ERRORS['no menu']}", file=sys.stderr)
+        print(f"Error: {ERRORS['no menu' if sys.stdin.isatty() else 'no terminal']}", file=sys.stderr)
         return
     if name.lower() in CLAUDE_DESKTOP:
         raise CourseError(ERRORS["claude desktop"])

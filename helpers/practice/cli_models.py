@@ -52,14 +52,31 @@ def stop(given: Given, ollama: Ollama) -> None:
 
 def unload(ollama: Ollama, name: str) -> None:
     """Takes a local model out of memory. Raises CourseError."""
+    load(ollama, name, keep_alive=duration(0))
+
+
+def load(
+    ollama: Ollama,
+    name: str,
+    keep_alive: str | int | None = None,
+    think: bool | str | None = None,
+    announce: bool = False,
+) -> None:
+    """Brings a local model into memory; `announce` says where a remote one runs. Raises CourseError."""
     with Progress(erase=True) as progress:
         progress.add(Spinner(""))
         reply = ollama.call("POST", "/api/show", show_request(model=name))
         if reply.get("remote_host") or is_cloud(name):
-            if is_cloud(name) or reply["remote_host"].startswith("https://ollama.com"):
+            on_site = is_cloud(name) or reply["remote_host"].startswith("https://ollama.com")
+            if on_site:
                 ollama.call("POST", "/api/me")
+            if announce:
+                progress.clear()
+                where = ERRORS["ollama.com"] if on_site else f"'{reply['remote_host']}'"
+                model = reply.get("remote_model") or name
+                print(ERRORS["connecting"].format(model=model, where=where), file=sys.stderr)
             return
-        body = generate_request(name, keep_alive=duration(0))
+        body = generate_request(name, keep_alive=keep_alive, think=think)
         for _ in ollama.stream("/api/generate", body):
             pass
 

@@ -117,7 +117,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._erase:
+        if kind is KeyboardInterrupt:
+            self._done.set()  # what was drawn stands as it is
+        elif self._erase:
             self.clear()
         else:
             self.stop()

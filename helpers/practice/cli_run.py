@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from helpers.errors import CourseError
 
 from . import gojson
 from .cli_account import ask_to_sign_in
+from .cli_answer import Answer, summary
 from .cli_client import Ollama, SignInNeeded
 from .cli_files import attach
-from .cli_format import duration, letter_width, parse_duration, quote, quote_letter, width
-from .cli_models import generate_request, is_cloud, missing, pull_model, pull_name
+from .cli_format import duration, parse_duration, quote, quote_letter
+from .cli_models import generate_request, is_cloud, load, missing, pull_model, pull_name
 from .cli_parse import Given
-from .cli_progress import Progress, Spinner, say, terminal_size
+from .cli_progress import Progress, Spinner, say
 from .cli_show import show_request
 from .command_texts import ERRORS, SIGN_IN_TO_RUN
 
 THINK_LEVELS = ("high", "medium", "low", "max")
-GREY, BOLD, PLAIN = "\x1b[38;5;245m", "\x1b[1m", "\x1b[0m"
-MARGIN = 5  # columns that wrapped text leaves free
-NARROWEST = 10  # columns below which text is not wrapped
 
 
 def run(given: Given, ollama: Ollama) -> None:
@@ -32,7 +29,7 @@ def run(given: Given, ollama: Ollama) -> None:
     keep_alive = _keep_alive(flags.get("keepalive", ""))
     piped = _piped()
     prompt = " ".join(([piped] if piped else []) + words)
-    talk = piped is None and not words and sys.stdout.isatty()
+    interactive = piped is None and not words and sys.stdout.isatty()
     try:
         info = _find(ollama, model, flags.get("insecure", False))
         capabilities = info.get("capabilities") or []
@@ -42,8 +39,8 @@ def run(given: Given, ollama: Ollama) -> None:
             _embed(ollama, model, prompt, keep_alive, flags)
         elif "image" in capabilities:
             raise CourseError(ERRORS["image model"])
-        elif talk:
-            raise CourseError(ERRORS["no session"].format(model=model))
+        elif interactive:
+            _talk(ollama, model, info, keep_alive, think, flags)
         else:
             _generate(ollama, model, prompt, info, keep_alive, think, flags)
     except SignInNeeded as error:
@@ -100,6 +97,32 @@ def _pull_stub(ollama: Ollama, model: str) -> None:
                 pass
     except CourseError:
         pass  # the model itself answers without it
+
+
+def _talk(
+    ollama: Ollama,
+    model: str,
+    info: dict[str, Any],
+    keep_alive: str | int | None,
+    think: bool | str | None,
+    flags: dict[str, Any],
+) -> None:
+    from .cli_repl import Session, talk
+
+    session = Session(
+        model,
+        format=_format(flags.get("format", "")),
+        keep_alive=keep_alive,
+        think=think,
+        think_said="think" in flags,
+        hide_thinking=flags.get("hidethinking", False),
+        takes_files=_takes_files(info),
+        wrap=not flags.get("nowordwrap", False),
+        verbose=flags.get("verbose", False),
+    )
+    session.take(info)
+    load(ollama, model, keep_alive, think, announce=True)
+    talk(ollama, session)
 
 
 # --- embeddings ---------------------------------------------------------------------------------------------
@@ -184,91 +207,3 @@ def _format(text: str) -> Any:
     except json.JSONDecodeError as error:
         reason = f"invalid character {quote_letter(text[error.pos])} after top-level value"
     raise CourseError(f"json: error calling MarshalJSON for type json.RawMessage: {reason}")
-
-
-class Answer:
-    """Turns the pieces of a stream into what is written: thinking set apart, lines wrapped at words."""
-
-    def __init__(self, wrap: bool, hide_thinking: bool, coloured: bool) -> None:
-        self._wrap = wrap
-        self._hide = hide_thinking
-        self._coloured = coloured
-        self._thinking = ""
-        self._open = False
-        self._column = 0
-        self._word = ""
-
-    def add(self, piece: dict[str, Any]) -> Iterator[str]:
-        """What one piece of the stream adds to stdout."""
-        thinking, text = piece.get("thinking", ""), piece.get("response", "")
-        calls = piece.get("tool_calls") or []
-        if thinking and not self._hide:
-            if not self._open:
-                title = "Thinking...\n"
-                yield f"{GREY}{BOLD}{title}{PLAIN}{GREY}" if self._coloured else title
-                self._open = True
-            self._thinking += thinking
-            yield self._laid_out(thinking)
-        if self._open and (text or calls):
-            if not self._thinking.endswith("\n"):
-                yield "\n"
-            title = "...done thinking.\n\n"
-            yield f"{GREY}{BOLD}{title}{PLAIN}" if self._coloured else title
-            self._open = False
-            self._column, self._word = 0, ""
-        yield self._laid_out(text)
-        if calls:
-            yield _tool_calls(calls, self._coloured)
-
-    def _laid_out(self, text: str) -> str:
-        """`text` wrapped: a word that does not fit is taken back and written again on the next line."""
-        columns = terminal_size(1)[0] or 80
-        if not self._wrap or columns < NARROWEST:
-            word, self._word = self._word, ""
-            return word + text
-        out = []
-        for letter in text:
-            if self._column + 1 > columns - MARGIN:
-                taken = width(self._word)
-                if taken > columns - NARROWEST:
-                    out.append(self._word + letter)
-                    self._word, self._column = "", 0
-                    continue
-                back = f"\x1b[{taken}D" if taken else ""
-                out.append(f"{back}\x1b[K\n{self._word}{letter}")
-                self._column = taken + letter_width(letter)
-                continue
-            out.append(letter)
-            self._column += letter_width(letter)
-            if letter in "\n\r":
-                self._column = 0
-            self._word = "" if letter in " \t\n\r" or letter_width(letter) >= 2 else self._word + letter
-        return "".join(out)
-
-
-def _tool_calls(calls: list[dict[str, Any]], coloured: bool) -> str:
-    note, value, end = (GREY + BOLD, PLAIN, PLAIN) if coloured else ("", "", "")
-    lines = []
-    for call in calls:
-        name = call["function"]["name"]
-        arguments = gojson.encode(call["function"]["arguments"]).decode()
-        lines.append(
-            f"  Model called a non-existent function '{value}{name}{note}()' "
-            f"with arguments: {value}{arguments}{note}"
-        )
-    return note + "\n".join(lines) + end
-
-
-def summary(last: dict[str, Any]) -> str:
-    """What --verbose says of the last piece of a stream; what is zero is left out."""
-    total, load = last.get("total_duration", 0), last.get("load_duration", 0)
-    text = f"total duration:       {duration(total)}\n" if total > 0 else ""
-    text += f"load duration:        {duration(load)}\n" if load > 0 else ""
-    for name, key in (("prompt eval", "prompt_eval"), ("eval", "eval")):
-        count, time = last.get(f"{key}_count", 0), last.get(f"{key}_duration", 0)
-        if count > 0:
-            text += f"{name + ' count:':<22}{count} token(s)\n"
-        if time > 0:
-            text += f"{name + ' duration:':<22}{duration(time)}\n"
-            text += f"{name + ' rate:':<22}{count / (time / 1e9):.2f} tokens/s\n"
-    return text

@@ -35,9 +35,22 @@ def show(given: Given, ollama: Ollama) -> None:
     print(reply.get(field, ""), end="" if field in ("system", "template") else "\n")
 
 
-def show_request(model: str = "", name: str = "", verbose: bool = False) -> dict[str, Any]:
+def show_request(
+    model: str = "",
+    name: str = "",
+    verbose: bool = False,
+    system: str = "",
+    options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The body of a POST to /api/show, its fields as the command sends them."""
-    return {"model": model, "system": "", "template": "", "verbose": verbose, "options": None, "name": name}
+    return {
+        "model": model,
+        "system": system,
+        "template": "",
+        "verbose": verbose,
+        "options": options,
+        "name": name,
+    }
 
 
 def sections(reply: dict[str, Any], verbose: bool) -> str:

@@ -144,30 +144,16 @@ def _menu() -> int:
 
     try:
         Ollama().heartbeat()
-        print(f"Error: {ERRORS['no menu']}", file=sys.stderr)
+        print(f"Error: {ERRORS['no menu' if sys.stdin.isatty() else 'no terminal']}", file=sys.stderr)
     except CourseError as error:
         print(f"Error: {error}", file=sys.stderr)
     return 0
 
 
 def _serve() -> int:
-    import socket
+    from .cli_serve import serve
 
-    from .cli_client import host, join
-
-    _, name, port, _ = host()
-    if name not in ("127.0.0.1", "localhost"):
-        raise CourseError(ERRORS["serve host"].format(address=join(name, port), port=port))
-    with socket.socket() as probe:
-        if sys.platform != "win32":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((name, int(port)))
-        except OSError:
-            raise CourseError(ERRORS["port busy"].format(address=join(name, port))) from None
-    from . import server
-
-    return server.main(["--port", port])
+    return serve()
 
 
 if __name__ == "__main__":

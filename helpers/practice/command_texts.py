@@ -305,6 +305,8 @@ ERRORS = {
     "embedding prompt": 'embedding models require input text. Usage: ollama run {model} "your text here"',
     "no embedding": "no embeddings returned",
     "stop": 'couldn\'t find model "{model}" to stop',
+    "connecting": "Connecting to '{model}' on {where}",
+    "ollama.com": "'ollama.com' ⚡",
     "push denied": (
         "you are not authorized to push to this namespace, create the model under a namespace you own"
     ),
@@ -315,7 +317,7 @@ ERRORS = {
     "same path": "DRAFT must not reference the same local path as FROM: {path}",
     "file type": "invalid file type: {type}",
     "file size": "file size exceeds maximum limit (100MB)",
-    "port busy": "listen tcp {address}: bind: address already in use",
+    "listen": "listen tcp {address}: bind: {reason}",
     "unknown integration": "unknown integration: {name}",
     "integration name": (
         "flags and extra args require an integration name, "
@@ -331,12 +333,9 @@ ERRORS = {
     ),
     "not ollama": "{base} does not answer as an Ollama server does ({error}); check OLLAMA_HOST",
     # what the practice command does not do
-    "serve host": (
-        "the practice server listens on 127.0.0.1 only, not on {address}; set OLLAMA_HOST to 127.0.0.1:{port}"
-    ),
-    "no session": (
-        "the practice ollama command has no interactive session yet; "
-        'give the prompt on the command line: ollama run {model} "why is the sky blue?"'
+    "no terminal": (
+        "run launcher menu: error running TUI: could not open a new TTY: "
+        "open /dev/tty: no such device or address"
     ),
     "no menu": "the practice ollama command has no menu; 'ollama --help' lists its commands",
     "no launch": (
