@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from playwright.sync_api import Page
 
@@ -36,6 +36,16 @@ IDLE = """() => {
 RUN_ALL = """() => {
   window.ranAll = false;
   window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ranAll = true; });
+}"""
+
+TERMINAL = """async () => {
+  window.terminal = (await window.jupyterapp.commands.execute('terminal:create-new')).content;
+  await window.terminal.ready;
+}"""
+SCREEN = """() => {
+  const buffer = window.terminal._term.buffer.active;
+  const lines = Array.from({ length: buffer.length }, (_, n) => buffer.getLine(n).translateToString(true));
+  return lines.join('\\n').trimEnd();
 }"""
 
 
@@ -98,3 +108,34 @@ def run_all(page: Page) -> None:
     page.evaluate(RUN_ALL)
     page.wait_for_function("window.ranAll", timeout=STARTED)
     page.wait_for_function(IDLE, timeout=STARTED)
+
+
+def open_notebook(page: Page, path: str) -> None:
+    """Bring the notebook at `path`, below the course's folder, to the front."""
+    page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', { path })", path)
+    page.wait_for_function(
+        "path => window.jupyterapp.shell.currentWidget?.context?.path === path", arg=path, timeout=STARTED
+    )
+
+
+def outputs(page: Page) -> list[dict[str, Any]]:
+    """All outputs of the notebook in front, but for those of cells that are meant to fail."""
+    cells = page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells"
+    )
+    whole = [cell for cell in cells if "raises-exception" not in cell["metadata"].get("tags", [])]
+    return [{**output, "cell": cell["source"]} for cell in whole for output in cell.get("outputs", [])]
+
+
+def open_terminal(page: Page) -> None:
+    """Bring a new terminal to the front, and wait until its shell asks for a command."""
+    page.wait_for_function("window.jupyterapp?.commands.hasCommand('terminal:create-new')", timeout=STARTED)
+    page.evaluate(TERMINAL)
+    page.wait_for_function(f"({SCREEN})().length > 0", timeout=STARTED)
+    page.locator(".jp-Terminal").click()
+
+
+def screen(page: Page, until: str) -> str:
+    """What the terminal shows, as soon as `until` is on it."""
+    page.wait_for_function(f"text => ({SCREEN})().includes(text)", arg=until, timeout=STARTED)
+    return page.evaluate(SCREEN)

@@ -44,10 +44,7 @@ def test_lab_opens_on_the_first_lesson_and_all_of_it_runs(page: Any, address: st
     page.goto(address, wait_until="domcontentloaded")
     browser.run_all(page)
     assert "00_start_here.ipynb" in page.title() or page.locator("text=00 · Start here").count()
-    cells = page.evaluate(
-        "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON().cells"
-    )
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    outputs = browser.outputs(page)
     assert len(outputs) >= 5
     assert not [output for output in outputs if output["output_type"] == "error"]
     assert "practice server" in json.dumps(outputs)
@@ -58,6 +55,37 @@ def test_lab_opens_on_the_first_lesson_and_all_of_it_runs(page: Any, address: st
     assert not broken
     hosts = {urlsplit(url).hostname for url in asked if url.startswith(("http", "ws"))}
     assert hosts <= {"localhost", "127.0.0.1"}, hosts
+
+
+def test_a_chat_in_a_terminal_of_the_lab(page: Any, address: str) -> None:
+    """Question, stop in the middle of a reply, question again, and out."""
+    page.goto(address, wait_until="domcontentloaded")
+    page.wait_for_function(browser.IDLE, timeout=browser.STARTED)
+    browser.open_terminal(page)
+    page.keyboard.type("ollama run llama3.2\r")
+    browser.screen(page, ">>> Send a message")
+    page.keyboard.type("Why is the sky blue?\r")
+    browser.screen(page, ".\n\n>>> Send a message")
+    page.keyboard.type("/set parameter num_predict 3000\r")
+    browser.screen(page, "Set parameter 'num_predict' to '3000'")
+    page.keyboard.type("Write a very long story about the sea\r")
+    browser.screen(page, ". ")
+    page.keyboard.press("Control+c")
+    page.keyboard.type("/show parameters\r")
+    browser.screen(page, "num_predict")
+    page.keyboard.type("/bye\r")
+    page.keyboard.type("echo ended $?\r")
+    browser.screen(page, "ended 0")
+
+
+@pytest.mark.parametrize("lesson", ["02_run_interactively", "05_manage_models", "07_serve_ps_stop"])
+def test_a_lesson_of_the_command_runs_in_the_browser(page: Any, address: str, lesson: str) -> None:
+    page.goto(address, wait_until="domcontentloaded")
+    page.wait_for_function(browser.IDLE, timeout=browser.STARTED)
+    browser.open_notebook(page, f"notebooks/{lesson}.ipynb")
+    browser.run_all(page)
+    outputs = browser.outputs(page)
+    assert outputs and not [one["cell"] for one in outputs if one["output_type"] == "error"]
 
 
 def test_nothing_is_left_when_the_lab_has_ended(tmp_path: Path, page: Any) -> None:

@@ -4,6 +4,7 @@ The learner's own Jupyter settings stay as they are: lab puts this folder on JUP
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import zmq
@@ -13,6 +14,9 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.Application.log_level = "WARN"
 c.ServerApp.root_dir = str(Path(__file__).resolve().parents[2])
 c.ServerApp.allow_root = hasattr(os, "geteuid") and os.geteuid() == 0  # in a container the learner is root
+if os.name != "nt":  # not as a login shell, whose profile would set PATH anew and lose the practice command
+    shell = os.environ.get("SHELL") or shutil.which("sh")
+    c.ServerApp.terminado_settings = {"shell_command": [shell]}
 if zmq.has("curve"):
     c.KernelManager.transport_encryption = "auto"  # else each kernel warns that it has none
 
