@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.clients import PNG
+
 HI = [{"role": "user", "content": "Say hi."}]
 KEY = {"Authorization": "Bearer sk-practice"}
 NANO = {"model": "gpt-5-nano", "messages": HI}
@@ -273,6 +275,373 @@ def test_openais_refusals(
     assert error["message"].startswith(text)
 
 
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**MINI, "response_format": {"type": "json_schema", "json_schema": {
+        "name": "x", "strict": True, "schema": schema}}}  # fmt: skip
+
+
+def thing(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A schema that strict mode takes, if its properties are."""
+    closed = {"type": "object", "additionalProperties": False, "required": list(properties)}
+    return {**closed, "properties": properties, **more}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    inner = thing({"a": {"type": "string"}})
+    for _ in range(levels - 1):
+        inner = thing({"a": inner})
+    return inner
+
+
+LUNA = {"model": "gpt-5.6-luna", "messages": HI}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+ASSISTANT = {"role": "assistant", "tool_calls": [
+    {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}  # fmt: skip
+RULES: list[tuple[dict[str, Any], str | None, str | None, str]] = [  # body, code, param, message or its start
+    ({**LUNA, "top_k": 1}, "unknown_parameter", "top_k", "Unknown parameter: 'top_k'."),
+    ({**LUNA, "n": 9}, "integer_above_max_value", "n", "Invalid 'n': integer above maximum value."),
+    ({**LUNA, "tools": [TOOL]}, None, "reasoning_effort", "Function tools with reasoning_effort are not"),
+    ({**LUNA, "reasoning_effort": "minimal"}, "unsupported_value", "reasoning_effort", "Unsupported value"),
+    (
+        {**MINI, "stream_options": {"a": 1}, "stream": True},
+        "unknown_parameter",
+        "stream_options.a",
+        "Unknown",
+    ),
+    (
+        {**MINI, "seed": 1.5},
+        "invalid_type",
+        "seed",
+        "Invalid type for 'seed': expected an integer, but got a decimal number instead.",
+    ),
+    (
+        {**MINI, "tools": "none"},
+        "invalid_type",
+        "tools",
+        "Invalid type for 'tools': expected an array of objects",
+    ),
+    (
+        {**MINI, "tool_choice": 7, "tools": [TOOL]},
+        "invalid_type",
+        "tool_choice",
+        "Invalid type for 'tool_choice': "
+        "expected one of one of 'none', 'auto', or 'required' or object, but got an integer instead.",
+    ),
+    (
+        {**MINI, "tool_choice": "auto"},
+        None,
+        "tool_choice",
+        "Invalid value for 'tool_choice': 'tool_choice' is only",
+    ),
+    ({**MINI, "parallel_tool_calls": True}, None, "parallel_tool_calls", "Invalid value for 'parallel_tool"),
+    (
+        {**MINI, "tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+        None,
+        "tool_choice",
+        "Tool choice 'g' not found in 'tools' parameter.",
+    ),
+    ({**MINI, "tools": [{"type": "function"}]}, "missing_required_parameter", "tools[0].function", "Missing"),
+    (
+        {**MINI, "tools": [{"type": "function", "function": {"name": "a b"}}]},
+        "invalid_value",
+        "tools[0].function.name",
+        "Invalid 'tools[0].function.name': string does not match pattern.",
+    ),
+    (
+        {**MINI, "metadata": {"a": "b"}},
+        None,
+        "metadata",
+        "The 'metadata' parameter is only allowed when 'store'",
+    ),
+    (
+        {**MINI, "metadata": {"a": 1}, "store": True},
+        "invalid_type",
+        "metadata.a",
+        "Invalid type for 'metadata.a'",
+    ),
+    (
+        {**MINI, "metadata": {str(n): "" for n in range(17)}},
+        "object_above_max_properties",
+        "metadata",
+        "Invalid",
+    ),
+    (
+        {**MINI, "metadata": {"k": "x" * 513}},
+        "string_above_max_length",
+        "metadata.k",
+        "Invalid 'metadata.k': str",
+    ),
+    ({**MINI, "stop": list("abcde")}, "array_above_max_length", "stop", "Invalid 'stop': array too long."),
+    (
+        {**MINI, "top_logprobs": 2},
+        None,
+        "top_logprobs",
+        "The 'top_logprobs' parameter is only allowed when 'log",
+    ),
+    (
+        {**MINI, "max_tokens": 99999},
+        "invalid_value",
+        "max_tokens",
+        "max_tokens is too large: 99999. This model",
+    ),
+    (
+        {**MINI, "service_tier": "x"},
+        "invalid_value",
+        "service_tier",
+        "Invalid value: 'x'. Supported values are",
+    ),
+    (
+        {**MINI, "verbosity": "low"},
+        "unsupported_value",
+        "verbosity",
+        "Unsupported value: 'verbosity' does not",
+    ),
+    ({**MINI, "web_search_options": {}}, None, "web_search_options", "Web search options not supported with"),
+    ({**MINI, "logit_bias": {"5": 101}}, "decimal_above_max_value", "logit_bias.5", "Invalid 'logit_bias.5'"),
+    (
+        {**MINI, "response_format": {}},
+        "missing_required_parameter",
+        "response_format.type",
+        "Missing required",
+    ),
+    (
+        {**MINI, "response_format": {"type": "json_schema"}},
+        "missing_required_parameter",
+        "response_format.json_schema",
+        "Missing required parameter: 'response_format.json_schema'.",
+    ),
+    (
+        {**MINI, "messages": [{"role": "user", "content": None}]},
+        None,
+        "messages.[0].content",
+        "Invalid value for 'content': expected a string, got null.",
+    ),
+    (
+        {**MINI, "messages": [{"role": "user", "content": [{"type": "image"}]}]},
+        "invalid_value",
+        "messages[0].content[0].type",
+        "Invalid value: 'image'. Supported values are: 'text', 'image_url'",
+    ),
+    (
+        {**MINI, "messages": [{"role": "user", "content": "x", "a": 1}]},
+        "unknown_parameter",
+        "messages[0].a",
+        "",
+    ),
+    (
+        {**MINI, "messages": [*HI, ASSISTANT]},
+        None,
+        "messages",
+        "An assistant message with 'tool_calls' must be "
+        "followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not "
+        "have response messages: call_1",
+    ),
+    ({**MINI, "messages": [*HI, ASSISTANT, *HI]}, None, "messages.[2].role", "An assistant message with"),
+    (
+        {
+            **MINI,
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "https://x.example/y.png"}}],
+                }
+            ],
+        },
+        "invalid_image_url",
+        None,
+        "Error while downloading https://x.example/y.png.",
+    ),
+    (
+        {**NANO, "max_tokens": 0, "temperature": -0.5, "messages": [{"role": "user", "content": None}]},
+        "unsupported_parameter",
+        "max_tokens",
+        "Unsupported parameter: 'max_tokens'",
+    ),
+    (
+        strict({"type": "object", "properties": {}}),
+        None,
+        "response_format",
+        "Invalid schema for response_format "
+        "'x': In context=(), 'additionalProperties' is required to be supplied and to be false.",
+    ),
+    (
+        strict(thing({"a": {"type": "object", "properties": {}}})),
+        None,
+        "response_format",
+        "Invalid schema for "
+        "response_format 'x': In context=('properties', 'a'), 'additionalProperties' is required",
+    ),
+    (
+        strict(thing({"a": {"type": "string"}}, required=[])),
+        None,
+        "response_format",
+        "Invalid schema for "
+        "response_format 'x': In context=(), 'required' is required to be supplied and to be an array "
+        "including every key in properties. Missing 'a'.",
+    ),
+    (
+        strict(thing({}, required=["b"])),
+        None,
+        "response_format",
+        "Invalid schema for response_format 'x': In "
+        "context=(), 'required' is required to be supplied and to be an array including every key in "
+        "properties. Extra required key 'b' supplied.",
+    ),
+    (
+        strict(thing({"a": {"type": "string", "minLength": 1}})),
+        None,
+        "response_format",
+        "Invalid schema for "
+        "response_format 'x': In context=('properties', 'a'), 'minLength' is not permitted.",
+    ),
+    (
+        strict(thing({"a": {"allOf": [{"type": "string"}]}})),
+        None,
+        "response_format",
+        "Invalid schema for "
+        "response_format 'x': In context=('properties', 'a'), schema must have a 'type' key.",
+    ),
+    (
+        strict(thing({"a": {"type": "array"}})),
+        None,
+        "response_format",
+        "Invalid schema for response_format 'x': In context=('properties', 'a'), array schema missing items.",
+    ),
+    (
+        strict({"type": "array", "items": {"type": "string"}}),
+        None,
+        "response_format",
+        "Invalid schema for "
+        "response_format 'x': schema must be a JSON Schema of 'type: \"object\"', got 'type: \"array\"'.",
+    ),
+    (
+        strict(nested(11)),
+        None,
+        "response_format",
+        "Invalid schema for response_format 'x': 11 levels of nesting exceeds limit of 10.",
+    ),
+    (
+        strict(thing({str(n): {"type": "null"} for n in range(5001)})),
+        None,
+        "response_format",
+        "Invalid schema for response_format 'x': 5001 parameters exceeds limit of 5000.",
+    ),
+    (
+        {
+            **MINI,
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": "f",
+                        "strict": True,
+                        "parameters": {"type": "object", "properties": {}},
+                    },
+                }
+            ],
+        },
+        "invalid_function_parameters",
+        "tools[0].function.parameters",
+        "Invalid schema for function 'f': In context=(), 'additionalProperties' is required",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "param", "text"), RULES, ids=lambda v: str(v)[-40:])
+def test_openais_rules(
+    client: httpx.Client, body: dict[str, Any], code: str | None, param: str | None, text: str
+) -> None:
+    reply = client.post("/openai/v1/chat/completions", json=body, headers=KEY)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["type"]) == (400, "invalid_request_error")
+    assert (error["code"], error["param"]) == (code, param) and error["message"].startswith(text)
+
+
+RIGHT: list[dict[str, Any]] = [
+    strict(nested(10)),
+    strict(
+        thing(
+            {
+                "a": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                "b": {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+            }
+        )
+    ),
+    strict(thing({"a": {"$ref": "#/$defs/n"}}, **{"$defs": {"n": {"type": "integer", "minimum": 1}}})),
+    {**LUNA, "tools": [TOOL], "reasoning_effort": "none"},
+    {**LUNA, "reasoning_effort": "none", "temperature": 0.5, "logprobs": True},
+    {**LUNA, "metadata": {"a": "b"}},
+    {
+        **MINI,
+        "messages": [*HI, {"role": "assistant", "content": "x", "refusal": None, "annotations": []}, *HI],
+    },
+    {**MINI, "temperature": None, "stop": None, "n": None, "max_completion_tokens": None, "tools": None},
+]
+
+
+@pytest.mark.parametrize("body", RIGHT, ids=lambda v: str(v)[-40:])
+def test_what_openai_takes(client: httpx.Client, body: dict[str, Any]) -> None:
+    reply = client.post("/openai/v1/chat/completions", json=body, headers=KEY)
+    assert reply.status_code == 200, reply.text
+
+
+def test_two_faults_are_told_in_the_apis_order(client: httpx.Client) -> None:
+    def param(**fields: Any) -> str:
+        body = {"model": "gpt-5.6-luna", "messages": HI, **fields}
+        error = client.post("/openai/v1/chat/completions", json=body, headers=KEY).json()["error"]
+        return error["param"]
+
+    assert param(messages=None, zzz=1) == "messages"
+    assert param(zzz=1, n="abc") == "zzz"
+    assert param(n="x", stop=["Z"]) == "n"
+    assert param(stop=["Z"], temperature=0.5) == "stop"
+    assert param(stop=["Z"], temperature="x") == "temperature"
+
+
+def test_a_prompt_too_long(client: httpx.Client) -> None:
+    ask = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "a " * 130_000}]}
+    error = client.post("/openai/v1/chat/completions", json=ask, headers=KEY).json()["error"]
+    assert error["code"] == "context_length_exceeded" and error["param"] == "messages"
+
+
+def test_headers_of_replies_and_refusals(client: httpx.Client) -> None:
+    def headers(body: dict[str, Any]) -> httpx.Headers:
+        return client.post("/openai/v1/chat/completions", json=body, headers=KEY).headers
+
+    for body in (NANO, {**NANO, "temperature": 0}):
+        own = headers(body)
+        assert own["openai-version"] == "2020-10-01" and int(own["openai-processing-ms"]) > 0
+        assert own["openai-organization"] and own["openai-project"] and len(own["x-request-id"]) == 36
+        assert (own["x-ratelimit-limit-requests"], own["x-ratelimit-reset-requests"]) == ("500", "120ms")
+    unknown = headers({**NANO, "model": "nosuch"})
+    assert "x-request-id" in unknown and "openai-version" not in unknown
+    assert not [name for name in unknown if name.startswith("x-ratelimit")]
+
+
+def test_azures_stream_and_its_headers(client: httpx.Client) -> None:
+    path = "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21"
+    reply = client.post(path, json={"messages": HI, "stream": True}, headers={"api-key": "sk-practice"})
+    made = frames(reply)
+    assert made[0]["choices"] == [] and made[0]["prompt_filter_results"][0]["prompt_index"] == 0
+    assert "content_filter_results" in made[1]["choices"][0] and "service_tier" not in made[1]
+    assert all("obfuscation" not in chunk for chunk in made)
+    assert {"apim-request-id", "x-ms-region", "x-ms-deployment-name"} <= set(reply.headers)
+    assert not [name for name in reply.headers if name.startswith("openai-")]
+
+
+def test_transcriptions(client: httpx.Client) -> None:
+    path = "/v1/audio/transcriptions"
+    said = client.post(path, data={"model": "gemma3:4b"}, files={"file": PNG})  # no model here hears
+    assert said.status_code == 200 and list(said.json()) == ["text"]
+    deaf = client.post(path, data={"model": "llama3.2"}, files={"file": b"RIFF"}).json()["error"]
+    assert "model does not support multimodal requests" in deaf["message"]
+    wrong = client.post(path, data={"model": "gemma3:4b"}, files={"file": b""}).json()["error"]
+    assert wrong["message"] == "audio file is empty"
+    assert client.post(path, json={}).json()["error"]["message"] == (
+        "failed to parse multipart form: request Content-Type isn't multipart/form-data"
+    )
+
+
 def test_keys(client: httpx.Client) -> None:
     missing = client.post("/openai/v1/chat/completions", json=NANO)
     assert missing.status_code == 401 and missing.json()["error"]["message"].startswith(
@@ -360,6 +729,24 @@ def test_a_streamed_tool_call_joins_to_json(client: httpx.Client) -> None:
     assert json.loads("".join(part["function"]["arguments"] for part in parts)) == {"city": "Paris"}
 
 
+def test_several_tools_at_once_or_one_by_one(client: httpx.Client) -> None:
+    def tool(name: str, about: str) -> dict[str, Any]:
+        takes = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+        return {"type": "function", "function": {"name": name, "description": about, "parameters": takes}}
+
+    ask = {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": "What are the weather and the time in Paris?"}],
+        "tools": [tool("get_weather", "The weather of a city"), tool("get_time", "The time in a city")],
+    }
+
+    def called(**more: Any) -> list[str]:
+        reply = client.post("/openai/v1/chat/completions", json={**ask, **more}, headers=KEY).json()
+        return [one["function"]["name"] for one in reply["choices"][0]["message"]["tool_calls"]]
+
+    assert called(parallel_tool_calls=False) == called()[:1]
+
+
 def test_openais_models_vectors_and_wrong_paths(client: httpx.Client) -> None:
     listed = client.get("/openai/v1/models", headers=KEY).json()["data"]
     assert {model["id"] for model in listed} >= {"gpt-5-nano", "gpt-4o-mini", "text-embedding-3-small"}
@@ -370,7 +757,7 @@ def test_openais_models_vectors_and_wrong_paths(client: httpx.Client) -> None:
     assert (wrong.status_code, wrong.json()["error"]["message"]) == (
         404, "Invalid URL (POST /v1/chat/completion)",
     )  # fmt: skip
-    assert client.get("/openai/v1/chat/completions", headers=KEY).status_code == 405
+    assert client.get("/openai/v1/embeddings", headers=KEY).status_code == 405
 
 
 def test_the_journal_tells_what_was_asked_and_no_key(client: httpx.Client) -> None:

@@ -9,16 +9,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from .compat import SSE
+from .cli_format import quote
+from .compat import CLOUDS, SSE
 from .engines import Piece
 from .errors import Refusal
 from .gojson import BadBody, List, Struct, decode, decode_base64, encode
 from .models import find
-from .ollama import CALL_ID, Started, start_chat
-from .replies import BARE_JSON, JSON, route
-from .state import Stamp, practice_of, run
+from .ollama import CALL_ID, Started, pieces_of, start_chat
+from .replies import BARE_JSON, JSON, Stream, refused, route
+from .shapes import PARAMETERS
+from .state import Stamp, practice_of
 
 HEX = "0123456789abcdef"
 ERROR_TYPES = {
@@ -30,32 +32,83 @@ ERROR_TYPES = {
     503: "overloaded_error",
     529: "overloaded_error",
 }
+EFFORTS = {"high": "high", "medium": "medium", "low": "low", "max": "max", "xhigh": "high"}
+SEARCH = {
+    "name": "web_search",
+    "description": "Search the web for current information. Use this to find up-to-date information about "
+    "any topic.",
+    "parameters": {
+        "type": "object",
+        "required": ["query"],
+        "properties": {
+            "query": {"type": "string", "description": "The search query to look up on the web"},
+        },
+    },
+}
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
 
 Events = AsyncIterator[tuple[str, dict[str, Any]]]
 
 
-def _content(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, str):
-        return [{"type": "text", "text": value}]
-    if isinstance(value, list) and all(isinstance(block, dict) for block in value):
-        return value
-    kind = "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else "object"
-    raise BadBody(
-        f"json: cannot unmarshal {kind} into Go struct field MessagesRequest.messages of type "
-        "[]anthropic.ContentBlock"
+def _input(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise BadBody("Value looks like object, but can't find closing '}' symbol")
+    return value
+
+
+BLOCK = Struct(
+    "anthropic.ContentBlock",
+    {
+        **dict.fromkeys(("type", "text", "id", "name", "tool_use_id", "thinking", "signature"), "string"),
+        "source": Struct(
+            "anthropic.ImageSource",
+            dict.fromkeys(("type", "media_type", "data", "url"), "string"),
+            root="MessagesRequest",
+        ),
+        "input": _input,
+        "content": "any",
+        "is_error": "bool",
+    },
+    root="MessagesRequest.messages",
+)
+
+
+def _message(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _misfit(value, MESSAGE_TYPE)
+    if "content" not in value:
+        raise BadBody("unexpected end of JSON input")
+    role = decode(encode({"role": value.get("role")}), ROLE).get("role", "")
+    given = value["content"] if value["content"] is not None else ""
+    if isinstance(given, str):
+        return {"role": role, "content": [{"type": "text", "text": given}]}
+    if not isinstance(given, list):
+        raise _misfit(given, "[]anthropic.ContentBlock")
+    return {"role": role, "content": [_block(block) for block in given]}
+
+
+def _block(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict) or value is None:
+        return decode(encode(value), BLOCK)
+    raise _misfit(value, "anthropic.ContentBlock")
+
+
+def _misfit(value: Any, wanted: str) -> BadBody:
+    kinds = {str: "string", bool: "bool", list: "array", dict: "object", int: "number", float: "number"}
+    got = kinds[type(value)]
+    return BadBody(
+        f"json: cannot unmarshal {got} into Go struct field MessagesRequest.messages of type {wanted}"
     )
 
 
+MESSAGE_TYPE = 'struct { Role string "json:\\"role\\""; Content json.RawMessage "json:\\"content\\"" }'
+ROLE = Struct("", {"role": "string"}, root="MessagesRequest.messages")
 REQUEST = Struct(
     "anthropic.MessagesRequest",
     {
         "model": "string",
         "max_tokens": "int",
-        "messages": List(
-            "[]anthropic.MessageParam",
-            Struct("anthropic.MessageParam", {"role": "string", "content": _content}),
-        ),
+        "messages": List("[]anthropic.MessageParam", _message),
         "system": "any",
         "stream": "bool",
         "temperature": "float64",
@@ -64,9 +117,20 @@ REQUEST = Struct(
         "stop_sequences": List("[]string", "string"),
         "tools": List(
             "[]anthropic.Tool",
-            Struct("anthropic.Tool", {"name": "string", "description": "string", "input_schema": "any"}),
+            Struct(
+                "anthropic.Tool",
+                {"type": "string", "name": "string", "description": "string", "input_schema": "any"},
+                root="Tool",
+            ),
         ),
-        "thinking": Struct("anthropic.ThinkingConfig", {"type": "string", "budget_tokens": "int"}),
+        "tool_choice": Struct(
+            "anthropic.ToolChoice", {"type": "string", "name": "string"}, root="ToolChoice"
+        ),
+        "thinking": Struct(
+            "anthropic.ThinkingConfig", {"type": "string", "budget_tokens": "int"}, root="ThinkingConfig"
+        ),
+        "metadata": Struct("anthropic.Metadata", {"user_id": "string"}, root="Metadata"),
+        "output_config": Struct("anthropic.OutputConfig", {"effort": "string"}, root="OutputConfig"),
     },
     root="MessagesRequest",
 )
@@ -83,7 +147,7 @@ async def messages(request: Request) -> Response:
     try:
         if "thinking" not in find(practice, native["model"]).capabilities:
             native.pop("think", None)  # refused elsewhere, here passed over
-        started = start_chat(practice, native, stamp)
+        started = await start_chat(practice, native, stamp)
     except Refusal as refusal:
         return _refused(refusal, stamp, in_middleware=False)
     head = {
@@ -95,10 +159,10 @@ async def messages(request: Request) -> Response:
     if started.ask is None:
         usage = {"input_tokens": 0, "output_tokens": 0}
         return _reply({**head, "content": None, "stop_reason": "stop_sequence", "usage": usage})
-    pieces = run(practice, started.ask, started.meter)
+    pieces = pieces_of(started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, started, head, _estimate(asked)))
-        return StreamingResponse(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
+        return Stream(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
     made = [piece async for piece in pieces]
     content = _blocks(made, started)
     reason = _stop_reason(made[-1].done, any(piece.tool_call for piece in made))
@@ -127,43 +191,88 @@ def _native(asked: dict[str, Any]) -> dict[str, Any]:
         messages += _native_messages(message)
     options: dict[str, Any] = {"num_predict": asked["max_tokens"], "stop": asked.get("stop_sequences")}
     options |= {key: asked.get(key) for key in ("temperature", "top_p", "top_k")}
-    tools = [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.get("name", ""),
-                "description": tool.get("description", ""),
-                "parameters": tool.get("input_schema") or {},
-            },
-        }
-        for tool in asked.get("tools", [])
-    ]
+    tools = [{"type": "function", "function": function} for function in _functions(asked.get("tools", []))]
     native = {"model": asked["model"], "messages": messages, "options": options, "tools": tools}
-    thinking = (asked.get("thinking") or {}).get("type")
+    thinking = asked.get("thinking", {}).get("type")
+    effort = asked.get("output_config", {}).get("effort", "").strip().lower()
     if thinking in ("enabled", "disabled"):
         native["think"] = thinking == "enabled"
+    elif effort in EFFORTS:
+        native["think"] = EFFORTS[effort]
     return native
+
+
+def _functions(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tools as functions; a search of the web is the server's own, and the only one of its name."""
+    searches = any(tool.get("type", "").startswith(SEARCH["name"]) for tool in tools)
+    made = []
+    for tool in tools:
+        if tool.get("type", "").startswith(SEARCH["name"]):
+            made.append(SEARCH)
+        elif not (searches and tool.get("name") == SEARCH["name"]):
+            name = tool.get("name", "")
+            try:
+                takes = decode(encode(tool.get("input_schema") or {}), PARAMETERS)
+            except BadBody as error:
+                raise Refusal("input schema", quoted=quote(name), text=error) from error
+            about = tool.get("description", "")
+            made.append({"name": name, "description": about, "parameters": takes})
+    return made
 
 
 def _native_messages(message: dict[str, Any]) -> list[dict[str, Any]]:
     role, blocks = message.get("role", "").lower(), message.get("content", [])
-    calls, results, pictures = [], [], []
+    one: dict[str, Any] = {"role": role, "content": _text(blocks)}
+    results = []
     for block in blocks:
-        if block.get("type") == "image":
-            pictures.append(_picture(block.get("source")))
-        elif block.get("type") == "tool_use":
-            for field in ("id", "name"):
+        kind = block.get("type")
+        if kind == "image":
+            one.setdefault("images", []).append(_picture(block.get("source")))
+        elif kind == "thinking":
+            one["thinking"] = str(block.get("thinking") or "")
+        elif kind in ("tool_use", "server_tool_use"):
+            for field in ("id", "name") if kind == "tool_use" else ():
                 if not block.get(field):
                     raise Refusal("tool_use", field=field)
-            function = {"name": block["name"], "arguments": block.get("input") or {}}
-            calls.append({"id": block["id"], "function": function})
-        elif block.get("type") == "tool_result":
-            results.append({"role": "tool", "content": _text(block.get("content"))})
-    one: dict[str, Any] = {"role": role, "content": _text(blocks)}
-    one |= {"images": pictures} if pictures else {}
-    one |= {"tool_calls": calls} if calls else {}
-    own = [one] if one["content"] or pictures or calls else []
+            function = {"name": block.get("name", ""), "arguments": block.get("input") or {}}
+            one.setdefault("tool_calls", []).append({"id": block.get("id", ""), "function": function})
+        elif kind == "tool_result":
+            results.append({"role": "tool", **_result(block.get("content")), **_answers(block)})
+        elif kind == "web_search_tool_result":
+            results.append({"role": "tool", "content": _found(block.get("content")), **_answers(block)})
+    own = [one] if any(one.get(key) for key in ("content", "images", "tool_calls", "thinking")) else []
     return results + own if role == "user" else own + results
+
+
+def _answers(block: dict[str, Any]) -> dict[str, str]:
+    return {"tool_call_id": str(block.get("tool_use_id", ""))}
+
+
+def _result(content: Any) -> dict[str, Any]:
+    """A tool's result: its text, and its pictures if it has any. Raises Refusal."""
+    pictures = []
+    for part in content if isinstance(content, list) else []:
+        if isinstance(part, dict) and part.get("type") == "image":
+            if not isinstance(part.get("source"), dict):
+                raise Refusal("result image")
+            pictures.append(_picture(part["source"]))
+    return {"content": _text(content)} | ({"images": pictures} if pictures else {})
+
+
+def _found(content: Any) -> str:
+    """What a search of the web found, line by line."""
+    if isinstance(content, dict) and content.get("type") == "web_search_tool_result_error":
+        content = [content]
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else encode(content).decode()
+    lines = ""
+    for one in (part for part in content if isinstance(part, dict)):
+        if one.get("type") == "web_search_result":
+            lines += f"- {one.get('title', '')}: {one.get('url', '')}\n"
+        elif one.get("type") == "web_search_tool_result_error":
+            code = one.get("error_code")
+            return "web_search_tool_result_error" + (f": {code}" if code else "")
+    return lines
 
 
 def _text(value: Any) -> str:
@@ -175,20 +284,29 @@ def _text(value: Any) -> str:
 
 
 def _picture(source: Any) -> bytes:
-    if not isinstance(source, dict) or source.get("type") != "base64":
+    if not isinstance(source, dict):
         raise Refusal("image source")
+    if source.get("type") != "base64":
+        raise Refusal("image source type", kind=source.get("type", ""))
     try:
         return decode_base64(str(source.get("data", "")))
     except BadBody as error:
-        raise Refusal("image source") from error
+        raise Refusal("image data", text=error) from error
 
 
 def _estimate(asked: dict[str, Any]) -> int:
-    """How many tokens a stream says at its start that the prompt has: a quarter of its letters."""
-    length = len(_text(asked.get("system")))
+    """How many tokens a stream says at its start that the prompt has: a quarter of its bytes."""
+    said = [_text(asked.get("system"))]
     for message in asked["messages"]:
-        length += len(message.get("role", "")) + len(_text(message.get("content")))
-    return max(1, length // 4)
+        said.append(message.get("role", ""))
+        for block in message.get("content", []):
+            said += [str(block.get(key) or "") for key in ("text", "thinking")]
+            if block.get("type") in ("tool_use", "tool_result"):
+                said.append(encode(block).decode())
+    for tool in asked.get("tools", []):
+        said += [tool.get("name", ""), tool.get("description", "")]
+        said += [encode(tool["input_schema"]).decode()] if "input_schema" in tool else []
+    return max(1, sum(len(text.encode("utf-8", "replace")) for text in said) // 4)
 
 
 def _reply(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes = b"\n") -> Response:
@@ -196,6 +314,8 @@ def _reply(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes = b"
 
 
 def _refused(refusal: Refusal, stamp: Stamp, in_middleware: bool) -> Response:
+    if refusal.status in CLOUDS:
+        return refused(refusal)
     error = {"type": ERROR_TYPES.get(refusal.status, "api_error"), "message": refusal.text}
     body = {"type": "error", "error": error, "request_id": "req_" + stamp.letters(24, HEX, "request")}
     return _reply(body, refusal.status, *((JSON, b"") if in_middleware else (BARE_JSON, b"\n")))

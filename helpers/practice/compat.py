@@ -15,13 +15,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from . import names
+from . import cloud, names
+from .cli_format import quote
 from .clock import SECOND
 from .engines import Piece
 from .errors import Refusal
-from .gojson import BadBody, List, Struct, decode, decode_base64, encode
+from .gojson import BadBody, List, Struct, decode, decode_base64, encode, syntax_error
+from .models import place
 from .ollama import (
     CALL_ID,
     Started,
@@ -33,9 +35,9 @@ from .ollama import (
     start_generate,
     vectors,
 )
-from .replies import BARE_JSON, JSON, route
+from .replies import BARE_JSON, JSON, Stream, refused, route
 from .shapes import TOOL
-from .state import Stamp, practice_of, run
+from .state import Stamp, practice_of
 from .store import Model
 
 SSE = "text/event-stream"
@@ -50,6 +52,7 @@ EFFORTS = {
     "xhigh": "max",
     "ultra": "max",
 }
+CLOUDS = (401, 403)  # statuses only the cloud gives; what it says is passed on as it is
 ERROR_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
 
 MESSAGE = Struct(
@@ -143,6 +146,8 @@ def reply_line(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes 
 
 
 def refused_openai(refusal: Refusal, in_middleware: bool) -> Response:
+    if refusal.status in CLOUDS:
+        return refused(refusal)
     kind = ERROR_TYPES.get(refusal.status, "api_error")
     body = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
     if in_middleware:
@@ -162,7 +167,7 @@ async def chat_completions(request: Request) -> Response:
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=True)
     try:
-        started = start_chat(practice, native, stamp)
+        started = await start_chat(practice, native, stamp)
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)
     head = {
@@ -176,11 +181,11 @@ async def chat_completions(request: Request) -> Response:
         return reply_line(
             {**head, "choices": [_choice(_message([]), started.done)], "usage": _usage(started)}
         )
-    pieces = run(practice, started.ask, started.meter)
+    pieces = pieces_of(started)
     if asked.get("stream"):
         head["object"] = "chat.completion.chunk"
         usage = (asked.get("stream_options") or {}).get("include_usage", False)
-        return StreamingResponse(_frames(pieces, started, head, usage), headers={"content-type": SSE})
+        return Stream(_frames(pieces, started, head, usage), headers={"content-type": SSE})
     made = [piece async for piece in pieces]
     choice = _choice(_message(made, started), _finish(made))
     if started.ask.logprobs is not None:
@@ -204,14 +209,15 @@ def _native_chat(asked: dict[str, Any]) -> dict[str, Any]:
     elif isinstance(stop, list):
         options["stop"] = [text for text in stop if isinstance(text, str)]
     wanted = asked.get("response_format") or {}
-    if wanted.get("type") == "json_object":
+    kind = wanted.get("type", "").strip().lower()
+    if kind == "json_object":
         native["format"] = "json"
-    elif wanted.get("type") == "json_schema":
+    elif kind == "json_schema":
         native["format"] = (wanted.get("json_schema") or {}).get("schema")
-    effort = (asked.get("reasoning") or {}).get("effort") or asked.get("reasoning_effort") or ""
+    effort = asked["reasoning"].get("effort") if "reasoning" in asked else asked.get("reasoning_effort")
     if effort:
         if effort not in EFFORTS:
-            raise Refusal("effort", value=effort)
+            raise Refusal("effort", quoted=quote(effort))
         native["think"] = EFFORTS[effort]
     for key in ("tools", "logprobs", "top_logprobs"):
         if key in asked:
@@ -223,19 +229,20 @@ def _native_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     native: list[dict[str, Any]] = []
     for message in messages:
         role, content = message.get("role", ""), message.get("content")
-        tool_name = message.get("name") or _called(messages, message.get("tool_call_id", ""))
-        shared = {"role": role, "tool_name": tool_name, "tool_call_id": message.get("tool_call_id", "")}
-        shared = {key: value for key, value in shared.items() if value}
+        more = {"tool_call_id": message.get("tool_call_id"), "thinking": message.get("reasoning")}
+        if role.lower() == "tool":
+            more["tool_name"] = message.get("name") or _called(messages, message.get("tool_call_id", ""))
         if isinstance(content, list):
-            native += [{**shared, **_native_part(part)} for part in content]
+            native += [{"role": role, **_native_part(part)} for part in content]
+            if native and message.get("tool_calls"):
+                more["tool_calls"] = [_native_call(call) for call in message["tool_calls"]]
+                native[-1] |= {key: value for key, value in more.items() if value}
             continue
-        calls = [_native_call(call) for call in message.get("tool_calls", [])]
-        if not isinstance(content, str) and not (content is None and calls):
+        if not isinstance(content, str) and "tool_calls" not in message:
             raise Refusal("content type", kind=_go_kind(content))
-        one = {**shared, "content": content or ""}
-        if message.get("reasoning"):
-            one["thinking"] = message["reasoning"]
-        native.append(one | ({"tool_calls": calls} if calls else {}))
+        more["tool_calls"] = [_native_call(call) for call in message.get("tool_calls", [])]
+        one = {"role": role, "content": content if isinstance(content, str) else ""}
+        native.append(one | {key: value for key, value in more.items() if value})
     return native
 
 
@@ -244,9 +251,22 @@ def _native_part(part: Any) -> dict[str, Any]:
         raise Refusal("message")
     if part.get("type") == "text" and isinstance(part.get("text"), str):
         return {"content": part["text"]}
-    if part.get("type") != "image_url":
+    if part.get("type") == "image_url":
+        return {"content": "", "images": [native_picture(part.get("image_url"))]}
+    if part.get("type") != "input_audio":
         raise Refusal("message")
-    return {"content": "", "images": [native_picture(part.get("image_url"))]}
+    return {"content": "", "images": [_native_sound(part.get("input_audio"))]}
+
+
+def _native_sound(sound: Any) -> bytes:
+    if not isinstance(sound, dict):
+        raise Refusal("sound")
+    if not isinstance(sound.get("data"), str):
+        raise Refusal("no sound")
+    try:
+        return decode_base64(sound["data"])
+    except BadBody as error:
+        raise Refusal("sound base64", text=error) from error
 
 
 def native_picture(url: Any) -> bytes:
@@ -268,17 +288,28 @@ def native_picture(url: Any) -> bytes:
 def _native_call(call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function") or {}
     try:
-        arguments = json.loads(function.get("arguments", ""))
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise Refusal("arguments")
+        arguments = call_arguments(function.get("arguments", ""))
+    except BadBody:
+        raise Refusal("arguments") from None
     return {"id": call.get("id", ""), "function": {"name": function.get("name", ""), "arguments": arguments}}
+
+
+def call_arguments(text: str) -> dict[str, Any]:
+    """What a tool is called with, out of its JSON text. Raises BadBody with Go's text."""
+    try:
+        arguments = json.loads(text)
+    except ValueError:
+        wrong = syntax_error(text.encode("utf-8", "replace"))
+        raise BadBody(wrong.replace("unexpected EOF", "unexpected end of JSON input")) from None
+    if not isinstance(arguments, dict):
+        raise BadBody("Value looks like object, but can't find closing '}' symbol")
+    return arguments
 
 
 def _called(messages: list[dict[str, Any]], call_id: str) -> str:
     calls = [call for message in messages for call in message.get("tool_calls", []) if call_id]
-    return next((c["function"].get("name", "") for c in calls if c.get("id") == call_id), "")
+    found = (c.get("function", {}).get("name", "") for c in reversed(calls) if c.get("id") == call_id)
+    return next(found, "")
 
 
 def _go_kind(value: Any) -> str:
@@ -341,6 +372,9 @@ async def _frames(
                 choice["logprobs"] = {"content": [logprob_item(one) for one in piece.logprobs]}
             yield frame({**head, "choices": [choice]})
             role = {}
+    if role:
+        empty = {"index": 0, "delta": {**role, "content": ""}, "finish_reason": None}
+        yield frame({**head, "choices": [empty]})
     finish = "tool_calls" if calls and done == "stop" else done
     yield frame({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
     if usage:
@@ -365,7 +399,7 @@ async def completions(request: Request) -> Response:
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=True)
     try:
-        started = start_generate(practice, native, stamp)
+        started = await start_generate(practice, native, stamp)
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)
     head = {
@@ -374,11 +408,11 @@ async def completions(request: Request) -> Response:
         "created": started.meter.at() // SECOND,
     }
     named = {"model": asked.get("model", ""), "system_fingerprint": "fp_ollama"}
-    pieces = pieces_of(practice, started)
+    pieces = pieces_of(started)
     if asked.get("stream"):
         usage = (asked.get("stream_options") or {}).get("include_usage", False)
         frames = _completion_frames(pieces, started, head, named, usage)
-        return StreamingResponse(frames, headers={"content-type": SSE})
+        return Stream(frames, headers={"content-type": SSE})
     made = [piece async for piece in pieces]
     choice = {"text": "".join(piece.text for piece in made), "index": 0, "finish_reason": made[-1].done}
     return reply_line({**head, **named, "choices": [choice], "usage": _usage(started)})
@@ -401,7 +435,8 @@ def _native_completion(asked: dict[str, Any]) -> dict[str, Any]:
             raise Refusal("stop", kind=_go_kind(strange[0]))
         options["stop"] = stop
     native = {key: asked.get(key, "") for key in ("model", "prompt", "suffix")}
-    return {**native, "options": options}
+    top = asked.get("logprobs", 0)
+    return {**native, "options": options, "logprobs": top > 0, "top_logprobs": max(0, top)}
 
 
 async def _completion_frames(
@@ -434,10 +469,17 @@ async def models(request: Request) -> Response:
 
 async def model(request: Request) -> Response:
     typed = request.path_params["model"]
-    name = names.parse(typed)
-    found = practice_of(request).store.find(name)
-    if found is None:
-        refusal = Refusal("not found", model=name.short) if name else Refusal("name")
+    practice = practice_of(request)
+    try:
+        base, where = place(typed)
+        name = names.parse(base)
+        if name is None:
+            raise Refusal("name")
+        of_cloud = where == "cloud"
+        found = cloud.passed_on(practice, base, "details") if of_cloud else practice.store.find(name)
+        if found is None:
+            raise Refusal("not found", model=name.short)
+    except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)
     return reply_line(_listed(found, typed))
 
@@ -464,7 +506,7 @@ async def embeddings(request: Request) -> Response:
         return refused_openai(refusal, in_middleware=True)
     try:
         texts = [""] if asked["input"] == "" else input_texts(asked["input"])
-        model, meter = start_embed(practice, asked, "not found, pull")
+        model, meter = await start_embed(practice, asked, "not found, pull")
         made = vectors(practice, model, meter, asked, texts)
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)

@@ -5,40 +5,126 @@ Source of every rule and shape: openai/responses.go and middleware/openai.go, v0
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from .cli_format import quote
 from .clock import SECOND
-from .compat import EFFORTS, SSE, native_picture, read_body, refused_openai, reply_line, tool_call
+from .compat import (
+    EFFORTS,
+    SSE,
+    call_arguments,
+    native_picture,
+    read_body,
+    refused_openai,
+    reply_line,
+    tool_call,
+)
 from .engines import Piece
 from .errors import Refusal
-from .gojson import BadBody, List, Struct, encode
+from .gojson import BadBody, List, Struct, decode, encode
 from .ollama import Started, pieces_of, start_chat
-from .replies import route
+from .replies import Stream, route
+from .shapes import PARAMETERS
 from .state import Stamp, practice_of
 
 ITEM_NUMBERS = 999_999
 
 
+_TEXTS = {"type": "string", "text": "string"}
+PARTS = {
+    "input_text": Struct("openai.ResponsesTextContent", _TEXTS, root="ResponsesTextContent"),
+    "output_text": Struct("openai.ResponsesOutputTextContent", _TEXTS, root="ResponsesOutputTextContent"),
+    "input_image": Struct(
+        "openai.ResponsesImageContent",
+        {"type": "string", "detail": "string", "file_id": "string", "image_url": "string"},
+        root="ResponsesImageContent",
+    ),
+    "input_file": Struct("openai.ResponsesFileContent", {"type": "string"}, root="ResponsesFileContent"),
+}
+ITEMS = {
+    "message": Struct("", {"type": "string", "role": "string", "content": "any"}),
+    "function_call": Struct(
+        "openai.ResponsesFunctionCall",
+        {"id": "string", "type": "string", "call_id": "string", "name": "string", "arguments": "string"},
+        root="ResponsesFunctionCall",
+    ),
+    "function_call_output": Struct("", {"type": "string", "call_id": "string", "output": "any"}),
+    "reasoning": Struct(
+        "openai.ResponsesReasoningInput",
+        {"id": "string", "type": "string", "encrypted_content": "string"},
+        root="ResponsesReasoningInput",
+    ),
+    "web_search_call": Struct("openai.ResponsesWebSearchCall", {"type": "string"}),
+}
+_ROLE = {"type": "string", "role": "string"}
+HEAD = Struct('struct { Type string "json:\\"type\\""; Role string "json:\\"role\\"" }', _ROLE)
+PART_HEAD = Struct('struct { Type string "json:\\"type\\"" }', {"type": "string"})
+
+
 def _input(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": value}] if value else []
-    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+    return [_within(f"input[{i}]", _item, item) for i, item in enumerate(_array("input", value))]
+
+
+def _array(name: str, value: Any) -> list[Any]:
+    if isinstance(value, list):
         return value
-    kind = "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else "object"
+    kinds = {bool: "bool", int: "number", float: "number", dict: "object"}
     raise BadBody(
-        f"input must be a string or array: json: cannot unmarshal {kind} into Go value of type "
-        "[]json.RawMessage"
+        f"{name} must be a string or array: json: cannot unmarshal {kinds[type(value)]} into Go value of "
+        "type []json.RawMessage"
     )
 
 
+def _within(where: str, read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except BadBody as error:
+        raise BadBody(f"{where}: {error}") from None
+
+
+def _item(value: Any) -> dict[str, Any]:
+    head = decode(encode(value), HEAD)
+    kind = head.get("type") or ("message" if head.get("role") else "")
+    if not kind:
+        raise BadBody("input item missing required 'type' field")
+    if kind not in ITEMS:
+        raise BadBody(f"unknown input item type: {quote(kind)}")
+    item = {**decode(encode(value), ITEMS[kind]), "type": kind}
+    for key in ("content", "output"):
+        given = item.get(key)
+        if given is not None and not isinstance(given, str):
+            parts = enumerate(_array(key, given))
+            item[key] = [_within(f"{key}[{i}]", _part_of, part) for i, part in parts]
+    return item
+
+
+def _part_of(value: Any) -> dict[str, Any]:
+    kind = decode(encode(value), PART_HEAD).get("type", "")
+    if kind not in PARTS:
+        raise BadBody(f"unknown content type: {kind}")
+    return decode(encode(value), PARTS[kind])
+
+
 FORMAT = Struct(
-    "openai.ResponsesTextFormat", {"type": "string", "name": "string", "schema": "any", "strict": "any"}
+    "openai.ResponsesTextFormat",
+    {"type": "string", "name": "string", "schema": "any", "strict": "bool"},
+    root="ResponsesTextFormat",
 )
+_TOOL: dict[str, Any] = {
+    "type": "string",
+    "name": "string",
+    "description": "string",
+    "strict": "bool",
+    "parameters": "map[string]interface {}",
+}
+TOOL = Struct("openai.ResponsesTool", _TOOL, root="ResponsesTool")
+_TOOL["tools"] = List("[]openai.ResponsesTool", TOOL)
 REQUEST = Struct(
     "openai.ResponsesRequest",
     {
@@ -46,11 +132,14 @@ REQUEST = Struct(
         "input": _input,
         "instructions": "string",
         "max_output_tokens": "int",
-        "reasoning": Struct("openai.ResponsesReasoning", {"effort": "string", "summary": "string"}),
+        "reasoning": Struct(
+            "openai.ResponsesReasoning", {"effort": "string", "summary": "string"}, root="ResponsesReasoning"
+        ),
         "temperature": "float64",
         "top_p": "float64",
-        "text": Struct("openai.ResponsesText", {"format": FORMAT}),
-        "tools": List("[]openai.ResponsesTool", "any"),
+        "text": Struct("openai.ResponsesText", {"format": FORMAT}, root="ResponsesText"),
+        "tools": List("[]openai.ResponsesTool", TOOL),
+        "include": List("[]string", "string"),
         "stream": "bool",
         "truncation": "string",
         "background": "bool",
@@ -68,13 +157,13 @@ async def responses(request: Request) -> Response:
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=True)
     try:
-        started = start_chat(practice, native, stamp)
+        started = await start_chat(practice, native, stamp)
     except Refusal as refusal:
         return refused_openai(refusal, in_middleware=False)
-    pieces = pieces_of(practice, started)
+    pieces = pieces_of(started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, asked, started))
-        return StreamingResponse(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
+        return Stream(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
     made = [piece async for piece in pieces]
     return reply_line(_whole(asked, started, "completed", _output(made, started)))
 
@@ -83,11 +172,9 @@ async def responses(request: Request) -> Response:
 
 
 def _native(asked: dict[str, Any]) -> dict[str, Any]:
-    messages: list[dict[str, Any]] = []
+    messages = _messages(asked.get("input", []))
     if asked.get("instructions"):
-        messages.append({"role": "system", "content": asked["instructions"]})
-    for index, item in enumerate(asked.get("input", [])):
-        _add(messages, item, index)
+        messages.insert(0, {"role": "system", "content": asked["instructions"]})
     options = {
         "temperature": asked.get("temperature", 1.0),
         "top_p": asked.get("top_p"),
@@ -96,67 +183,131 @@ def _native(asked: dict[str, Any]) -> dict[str, Any]:
     native: dict[str, Any] = {"model": asked.get("model", ""), "messages": messages, "options": options}
     if effort := (asked.get("reasoning") or {}).get("effort"):
         if effort not in EFFORTS:
-            raise Refusal("effort", value=effort)
+            raise Refusal("effort", quoted=quote(effort))
         native["think"] = EFFORTS[effort]
     wanted = (asked.get("text") or {}).get("format") or {}
     if wanted.get("type") == "json_schema":
         native["format"] = wanted.get("schema")
-    functions = [tool for tool in asked.get("tools", []) if isinstance(tool, dict)]
-    native["tools"] = [
-        {"type": "function", "function": {key: tool[key] for key in tool if key in _FUNCTION}}
-        for tool in functions
-        if tool.get("type") == "function"
-    ]
+    native["tools"] = _tools(asked.get("tools", []))
     return native
 
 
-_FUNCTION = ("name", "description", "parameters")
+SEARCH = {
+    "name": "web_search",
+    "description": "Search the web for current information.",
+    "parameters": {
+        "type": "object",
+        "required": ["query"],
+        "properties": {"query": {"type": "string", "description": "The search query."}},
+    },
+}
 
 
-def _add(messages: list[dict[str, Any]], item: dict[str, Any], index: int) -> None:
-    kind = item.get("type") or ("message" if item.get("role") else "")
-    if kind == "message":
-        text, pictures = _content(item.get("content"), index)
-        message = {"role": item.get("role", ""), "content": text}
-        messages.append(message | ({"images": pictures} if pictures else {}))
-    elif kind == "function_call":
+def _tools(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tools as a chat has them; a search of the web is the server's own, the only one of its name."""
+    searches = any(tool.get("type") == SEARCH["name"] for tool in given)
+    made = []
+    for tool in given:
+        if tool.get("type") == SEARCH["name"]:
+            made.append({"type": "function", "function": SEARCH})
+            continue
+        made += [
+            {"type": kind, "function": function}
+            for kind, function in _expanded(tool)
+            if not (searches and function.get("name") == SEARCH["name"])
+        ]
+    return made
+
+
+def _expanded(tool: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """A tool's type and function; of a namespace all its members', under its name."""
+    if tool.get("type") != "namespace":
+        function: dict[str, Any] = {key: tool[key] for key in ("name", "description") if key in tool}
         try:
-            arguments = json.loads(item.get("arguments") or "{}")
-        except (ValueError, TypeError):
-            raise Refusal("arguments") from None
-        call = {
-            "id": item.get("call_id", ""),
-            "function": {"name": item.get("name", ""), "arguments": arguments},
-        }
-        if messages and messages[-1]["role"] == "assistant":
-            messages[-1].setdefault("tool_calls", []).append(call)
-        else:
-            messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-    elif kind == "function_call_output":
-        text, pictures = _content(item.get("output"), index)
-        messages.append(
-            {"role": "tool", "content": text, "tool_name": _called(messages, item.get("call_id"))}
-        )
-    elif kind not in ("reasoning", "web_search_call"):
-        key = "item type" if kind else "no item type"
-        raise Refusal(key, index=index, kind=kind)
+            function["parameters"] = decode(encode(tool.get("parameters") or {}), PARAMETERS)
+        except BadBody as error:
+            raise Refusal("tool parameters", text=error) from error
+        return [(tool.get("type", ""), function)]
+    made = [pair for member in tool.get("tools", []) for pair in _expanded(member)]
+    prefix = tool["name"] + "." if tool.get("name") else ""
+    for _, member in made:
+        if not member.get("name", "").startswith(prefix):
+            member["name"] = prefix + member.get("name", "")
+    return made
 
 
-def _content(value: Any, index: int) -> tuple[str, list[bytes]]:
+def _messages(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    thinking = ""  # of a reasoning item, until the assistant's message it belongs to
+
+    def add(message: dict[str, Any]) -> None:
+        nonlocal thinking
+        if thinking and message["role"] == "assistant":
+            message["thinking"], thinking = thinking, ""
+        messages.append(message)
+
+    for index, item in enumerate(items):
+        kind = item["type"]
+        last: dict[str, Any] = messages[-1] if messages else {"role": ""}
+        if kind == "message":
+            message = {"role": item.get("role", ""), **_content(item.get("content"))}
+            if not _joined(last, message, items[index + 1 : index + 2]):
+                add(message)
+        elif kind == "function_call":
+            call = _call_of(item)
+            if last["role"] == "assistant":
+                last.setdefault("tool_calls", []).append(call)
+                if thinking:
+                    last["thinking"], thinking = thinking, ""
+            else:
+                add({"role": "assistant", "content": "", "tool_calls": [call]})
+        elif kind == "function_call_output":
+            own = {
+                "tool_call_id": item.get("call_id", ""),
+                "tool_name": _called(messages, item.get("call_id")),
+            }
+            add({"role": "tool", **_content(item.get("output")), **own})
+        elif kind == "reasoning":
+            thinking = item.get("encrypted_content") or ""
+    if thinking:
+        messages.append({"role": "assistant", "content": "", "thinking": thinking})
+    return messages
+
+
+def _call_of(item: dict[str, Any]) -> dict[str, Any]:
+    try:
+        arguments = call_arguments(item["arguments"]) if item.get("arguments") else {}
+    except BadBody as error:
+        raise Refusal("call arguments", text=error) from error
+    return {"id": item.get("call_id", ""), "function": {"name": item.get("name", ""), "arguments": arguments}}
+
+
+def _joined(last: dict[str, Any], message: dict[str, Any], following: list[dict[str, Any]]) -> bool:
+    """Whether an assistant's words between a call and its output were put into the call's message."""
+    if message["role"] != "assistant" or last["role"] != "assistant" or not following:
+        return False
+    output = following[0]
+    calls = [call["id"] for call in last.get("tool_calls", [])]
+    if output.get("type") != "function_call_output" or output.get("call_id") not in calls:
+        return False
+    last["content"] = "\n".join(filter(None, (last["content"], message["content"])))
+    if message.get("images"):
+        last["images"] = last.get("images", []) + message["images"]
+    return True
+
+
+def _content(value: Any) -> dict[str, Any]:
+    """The text of an item's content, and its pictures if it has any."""
     if isinstance(value, str):
-        return value, []
-    texts, pictures = [], []
-    for number, part in enumerate(value if isinstance(value, list) else []):
-        kind = part.get("type") if isinstance(part, dict) else ""
-        if kind in ("input_text", "output_text"):
-            texts.append(str(part.get("text", "")))
-        elif kind == "input_image":
-            pictures.append(native_picture(part.get("image_url")))
-        elif kind == "input_file":
+        return {"content": value}
+    texts, pictures = "", []
+    for part in value or []:
+        if part["type"] == "input_file":
             raise Refusal("files")
-        else:
-            raise Refusal("part type", index=index, number=number, kind=kind)
-    return "".join(texts), pictures
+        if part.get("image_url"):
+            pictures.append(native_picture(part["image_url"]))
+        texts += part.get("text", "")
+    return {"content": texts} | ({"images": pictures} if pictures else {})
 
 
 def _called(messages: list[dict[str, Any]], call_id: Any) -> str:
@@ -200,17 +351,17 @@ def _whole(
         "instructions": asked.get("instructions") or None,
         "output": output,
         "error": None,
-        "tools": asked.get("tools", []),
+        "tools": [_shown_tool(tool) for tool in asked.get("tools", [])],
         "tool_choice": "auto",
         "truncation": asked.get("truncation", "disabled"),
         "parallel_tool_calls": True,
-        "text": asked.get("text") or {"format": {"type": "text"}},
+        "text": {"format": _shown_format((asked.get("text") or {}).get("format"))},
         "top_p": asked.get("top_p", 1),
         "presence_penalty": 0,
         "frequency_penalty": 0,
         "top_logprobs": 0,
         "temperature": asked.get("temperature", 1),
-        "reasoning": asked.get("reasoning") or None,
+        "reasoning": _shown_reasoning(asked.get("reasoning") or {}),
         "usage": usage if done else None,
         "max_output_tokens": asked.get("max_output_tokens"),
         "max_tool_calls": None,
@@ -223,21 +374,42 @@ def _whole(
     }
 
 
+def _shown_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {key: tool.get(key) for key in ("type", "name", "description", "strict")}
+    shown |= {key: shown[key] or "" for key in ("type", "name")}
+    shown["parameters"] = _sorted(tool.get("parameters"))
+    return shown | ({"tools": [_shown_tool(one) for one in tool["tools"]]} if tool.get("tools") else {})
+
+
+def _shown_format(given: dict[str, Any] | None) -> dict[str, Any]:
+    if given is None:
+        return {"type": "text"}
+    return {"type": given.get("type", "")} | {
+        key: given[key] for key in ("name", "schema", "strict") if given.get(key) not in (None, "")
+    }
+
+
+def _shown_reasoning(given: dict[str, Any]) -> dict[str, Any] | None:
+    return {key: given[key] for key in ("effort", "summary") if given.get(key)} or None
+
+
 def _output(made: list[Piece], started: Started) -> list[dict[str, Any]]:
     output: list[dict[str, Any]] = []
     if thinking := "".join(piece.thinking for piece in made):
-        output.append(_reasoning(started, thinking))
+        output.append(_reasoning(f"rs_{_id(started)}", thinking))
     calls = [piece for piece in made if piece.tool_call]
     if calls:
-        output += [_call(started, piece, i, "completed") for i, piece in enumerate(calls)]
+        output += [
+            _call(started, piece, i, f"fc_{_id(started)}_{i}", "completed") for i, piece in enumerate(calls)
+        ]
     else:
         output.append(_message(started, "".join(piece.text for piece in made)))
     return output
 
 
-def _reasoning(started: Started, text: str) -> dict[str, Any]:
+def _reasoning(own_id: str, text: str) -> dict[str, Any]:
     summary = [{"type": "summary_text", "text": text}] if text else []
-    item = {"id": f"rs_{_id(started)}", "type": "reasoning", "summary": summary}
+    item = {"id": own_id, "type": "reasoning", "summary": summary}
     return item | ({"encrypted_content": text} if text else {})
 
 
@@ -250,10 +422,10 @@ def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _call(started: Started, piece: Piece, index: int, status: str) -> dict[str, Any]:
+def _call(started: Started, piece: Piece, index: int, own_id: str, status: str) -> dict[str, Any]:
     call = tool_call(started, piece, index)
     return {
-        "id": f"fc_{_id(started)}_{index}",
+        "id": own_id,
         "type": "function_call",
         "status": status,
         "call_id": call["id"],
@@ -271,53 +443,75 @@ async def _events(pieces: AsyncIterator[Piece], asked: dict[str, Any], started: 
     begun = _whole(asked, started, "in_progress", [])
     yield "response.created", {"response": begun}
     yield "response.in_progress", {"response": begun}
-    made: list[Piece] = []
-    index, thought, wrote, calls = 0, "", "", 0
-    part = {"item_id": _item_id(started), "content_index": 0}
+    done: list[dict[str, Any]] = []  # items, in the order they ended
+    thought, wrote, calls, opened = "", "", 0, False
+    reasoning_id = f"rs_{started.stamp.number(ITEM_NUMBERS, 'reasoning')}"
     async for piece in pieces:
-        made.append(piece)
+        index = len(done)
         if piece.thinking:
-            summary = {"item_id": f"rs_{_id(started)}", "output_index": index, "summary_index": 0}
             if not thought:
-                yield "response.output_item.added", {"output_index": index, "item": _reasoning(started, "")}
+                item = _reasoning(reasoning_id, "")
+                yield "response.output_item.added", {"output_index": index, "item": item}
             thought += piece.thinking
-            yield "response.reasoning_summary_text.delta", {**summary, "delta": piece.thinking}
-        if thought and (piece.text or piece.tool_call or piece.done) and index == 0:
-            summary = {"item_id": f"rs_{_id(started)}", "output_index": index, "summary_index": 0}
-            yield "response.reasoning_summary_text.done", {**summary, "text": thought}
-            yield "response.output_item.done", {"output_index": index, "item": _reasoning(started, thought)}
-            index = 1
+            yield "response.reasoning_summary_text.delta", _summary(reasoning_id, index, delta=piece.thinking)
+        if thought and (piece.text or piece.tool_call or piece.done):
+            item = _reasoning(reasoning_id, thought)
+            yield "response.reasoning_summary_text.done", _summary(reasoning_id, index, text=thought)
+            yield "response.output_item.done", {"output_index": index, "item": item}
+            done.append(item)
+            thought, index = "", index + 1
         if piece.tool_call:
-            item = _call(started, piece, calls, "completed")
-            about = {"item_id": item["id"], "output_index": index}
-            begun_item = _call(started, piece, calls, "in_progress")
+            own_id = f"fc_{started.stamp.number(ITEM_NUMBERS, f'call {calls}')}_0"
+            item = _call(started, piece, calls, own_id, "completed")
+            about = {"item_id": own_id, "output_index": index}
+            begun_item = _call(started, piece, calls, own_id, "in_progress")
             yield "response.output_item.added", {"output_index": index, "item": begun_item}
             yield "response.function_call_arguments.delta", {**about, "delta": item["arguments"]}
             yield "response.function_call_arguments.done", {**about, "arguments": item["arguments"]}
             yield "response.output_item.done", {"output_index": index, "item": item}
-            index, calls = index + 1, calls + 1
-        if piece.text:
-            if not wrote:
-                empty = _message(started, "") | {"status": "in_progress", "content": []}
-                yield "response.output_item.added", {"output_index": index, "item": empty}
-                yield "response.content_part.added", {**part, "output_index": index, "part": _part("")}
-            wrote += piece.text
-            delta = {**part, "output_index": index, "delta": piece.text, "logprobs": []}
-            yield "response.output_text.delta", delta
-    if wrote:
-        where = {**part, "output_index": index}
+            done.append(item)
+            calls += 1
+        if not piece.text or calls:
+            continue
+        where = {"item_id": _item_id(started), "output_index": index, "content_index": 0}
+        if not opened:
+            opened = True
+            empty = _message(started, "") | {"status": "in_progress", "content": []}
+            yield "response.output_item.added", {"output_index": index, "item": empty}
+            yield "response.content_part.added", {**where, "part": _part("")}
+        wrote += piece.text
+        yield "response.output_text.delta", {**where, "delta": piece.text, "logprobs": []}
+    if opened and not calls:
         yield "response.output_text.done", {**where, "text": wrote, "logprobs": []}
         yield "response.content_part.done", {**where, "part": _part(wrote)}
-        yield "response.output_item.done", {"output_index": index, "item": _message(started, wrote)}
-    yield "response.completed", {"response": _whole(asked, started, "completed", _output(made, started))}
+        item = _message(started, wrote)
+        yield "response.output_item.done", {"output_index": where["output_index"], "item": item}
+    output = [*done, _message(started, wrote)] if opened else done
+    yield "response.completed", {"response": _whole(asked, started, "completed", output)}
+
+
+def _summary(own_id: str, index: int, **said: str) -> dict[str, Any]:
+    return {"item_id": own_id, "output_index": index, "summary_index": 0, **said}
 
 
 async def _frames(events: Events) -> AsyncIterator[bytes]:
     number = 0
     async for kind, data in events:
+        data = _streamed(data)
         line = encode(_sorted({**data, "type": kind, "sequence_number": number}))
         yield f"event: {kind}\ndata: ".encode() + line + b"\n\n"
         number += 1
+
+
+def _streamed(data: dict[str, Any]) -> dict[str, Any]:
+    """A stream's own form of a response: its reasoning has both keys, its tools have no members."""
+    if "response" not in data:
+        return data
+    made = dict(data["response"])
+    if made["reasoning"]:
+        made["reasoning"] = {"effort": None, "summary": None, **made["reasoning"]}
+    made["tools"] = [{key: value for key, value in one.items() if key != "tools"} for one in made["tools"]]
+    return {**data, "response": made}
 
 
 def _sorted(value: Any, key: str = "") -> Any:

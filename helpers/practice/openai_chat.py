@@ -1,0 +1,338 @@
+"""api.openai.com's `/chat/completions`: one request turned into choices, whole or chunk by chunk.
+
+Sources of the shapes: recorded replies of api.openai.com in envoyproxy/ai-gateway
+(tests/internal/testopenai/cassettes) and the types of openai-python 3.54.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .clock import SECOND
+from .engines import Logprob, Piece
+from .engines.tokens import split
+from .errors import OpenAIRefusal
+from .openai_checks import check_chat
+from .openai_http import (
+    HEX,
+    LETTERS,
+    VERSION,
+    authorised,
+    body_of,
+    compact,
+    limit_headers,
+    reply,
+    request_id,
+)
+from .openai_kept import keep
+from .openai_models import BY_NAME, OpenAIModel, named
+from .openai_turn import Turn, Wanted, call_id, call_text, native, pieces, sampling, start
+from .replies import Stream, route
+from .state import Practice, Stamp, practice_of
+from .transport import openai_error
+
+TIERS = {"fast": "priority", "priority": "priority", "flex": "flex", "scale": "scale"}
+SSE = {"content-type": "text/event-stream; charset=utf-8"}
+
+Chunks = AsyncIterator[dict[str, Any]]
+
+
+async def chat_completions(request: Request) -> Response:
+    body = await request.body()
+    practice, stamp = practice_of(request), Stamp.of(request, body)
+    asked: dict[str, Any] = {}
+    try:
+        authorised(request)
+        asked = read(request, body)
+        turn = begin(practice, asked, stamp)
+    except OpenAIRefusal as refusal:
+        return openai_error(refusal, refusal_headers(refusal, asked, stamp))
+    if asked.get("stream"):
+        padded = asked.get("stream_options", {}).get("include_obfuscation", True)
+        frames = _frames(chunks(practice, turn, asked), stamp if padded else None)
+        return Stream(frames, headers={**SSE, **turn.headers()})
+    whole = await completion(practice, turn, asked)
+    if asked.get("store"):
+        keep(request, "completions", whole["id"], {"asked": asked, "made": whole})
+    return reply(whole, turn.headers())
+
+
+async def completions(request: Request) -> Response:
+    """The older endpoint, which none of the chat models serves."""
+    body = await request.body()
+    stamp = Stamp.of(request, body)
+    try:
+        authorised(request)
+        asked = read(request, body)
+        named(asked["model"], lambda one: bool(one.output))
+        raise OpenAIRefusal("not a completion model", "model")
+    except OpenAIRefusal as refusal:
+        return openai_error(refusal, request_id(stamp))
+
+
+def read(request: Request, body: bytes) -> dict[str, Any]:
+    """The request's fields, a model's name among them. Raises OpenAIRefusal."""
+    asked = body_of(request, body)
+    if not asked.get("model"):
+        raise OpenAIRefusal("no model")
+    if not isinstance(asked["model"], str):
+        raise OpenAIRefusal("json")  # so says the API, though it is JSON
+    return asked
+
+
+def refusal_headers(refusal: OpenAIRefusal, asked: dict[str, Any], stamp: Stamp) -> dict[str, str]:
+    """A 400 has the headers of a reply, where the model is known; a 404 or 401 has only the id."""
+    model = BY_NAME.get(asked.get("model", ""))
+    if refusal.status in (401, 404) or model is None:
+        return request_id(stamp)
+    limits = limit_headers(model.requests, model.tokens, 0)
+    return {**request_id(stamp), "openai-processing-ms": "1", **VERSION, **limits}
+
+
+def begin(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Turn:
+    """Check the request and make it ready to run. Raises OpenAIRefusal."""
+    model = named(asked["model"], lambda one: bool(one.output))
+    check_chat(asked, model)
+    return start(practice, _wanted(asked, model), stamp)
+
+
+def _wanted(asked: dict[str, Any], model: OpenAIModel) -> Wanted:
+    tools, choice = asked.get("tools", []), asked.get("tool_choice", "auto")
+    if "functions" in asked:
+        tools = [{"type": "function", "function": function} for function in asked["functions"]]
+        choice = asked.get("function_call", "auto")
+        if isinstance(choice, dict):
+            choice = {"type": "function", "function": choice}
+    form = asked.get("response_format", {})
+    own = form.get("json_schema", {})
+    forms = {"json_object": "json", "json_schema": own.get("schema")}
+    return Wanted(
+        model,
+        [native(message, asked["messages"]) for message in asked["messages"]],
+        tools=tools,
+        tool_choice=choice,
+        parallel=asked.get("parallel_tool_calls", "functions" not in asked),
+        format=forms.get(form.get("type", "text")),
+        strict=bool(own.get("strict")),
+        effort=model.effort(asked.get("reasoning_effort")),
+        limit=asked.get("max_completion_tokens", asked.get("max_tokens", -1)),
+        choices=asked.get("n", 1),
+        logprobs=asked.get("top_logprobs", 0) if asked.get("logprobs") else None,
+        sampling=sampling(asked),
+    )
+
+
+# --- the reply whole --------------------------------------------------------------------------------
+
+
+def _head(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-" + turn.stamp.letters(29, LETTERS, "id"),
+        "object": "chat.completion",
+        "created": turn.meter.clock.now() // SECOND,
+        "model": turn.model.snapshot,
+    }
+
+
+def _tail(turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
+    fingerprint = None if turn.model.reasoning else "fp_" + turn.stamp.letters(10, HEX, "fp")
+    tier = TIERS.get(asked.get("service_tier", "auto"), "default")
+    return {"service_tier": tier, "system_fingerprint": fingerprint}
+
+
+async def completion(practice: Practice, turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
+    """The reply as one object."""
+    replies: list[list[Piece]] = []
+    for n in range(len(turn.asks)):
+        replies.append([piece async for piece in pieces(practice, turn, n)])
+    choices = [_choice(turn, asked, n, made) for n, made in enumerate(replies)]
+    said = "".join(piece.text for made in replies for piece in made)
+    whole = {**_head(turn), "choices": choices, "usage": _usage(turn, asked, said), **_tail(turn, asked)}
+    if "moderation" in asked:
+        verdict = _verdict(asked["moderation"]["model"])
+        whole["moderation"] = {"input": verdict, "output": verdict}
+    return whole
+
+
+def _choice(turn: Turn, asked: dict[str, Any], index: int, made: list[Piece]) -> dict[str, Any]:
+    called = [piece for piece in made if piece.tool_call]
+    text = "".join(piece.text for piece in made)
+    message: dict[str, Any] = {"role": "assistant", "content": None if called or turn.refusal else text}
+    if called and "functions" in asked:
+        name, arguments = call_text(turn, called[0])
+        message["function_call"] = {"name": name, "arguments": arguments}
+    elif called:
+        message["tool_calls"] = [_call(turn, piece, index, n) for n, piece in enumerate(called)]
+    message |= {"refusal": turn.refusal or None, "annotations": []}
+    choice: dict[str, Any] = {"index": index, "message": message}
+    choice |= _logprobs_of(turn, made)
+    choice["finish_reason"] = _finish(turn, asked, bool(called), made[-1].done)
+    return choice
+
+
+def _call(turn: Turn, piece: Piece, choice: int, index: int) -> dict[str, Any]:
+    name, given = call_text(turn, piece)
+    head = {"id": call_id(turn, choice, index)}
+    if name in turn.custom:
+        return {**head, "type": "custom", "custom": {"name": name, "input": given}}
+    return {**head, "type": "function", "function": {"name": name, "arguments": given}}
+
+
+def _logprobs_of(turn: Turn, made: list[Piece]) -> dict[str, Any]:
+    if turn.asks[0].logprobs is None:
+        return {} if turn.model.reasoning else {"logprobs": None}
+    found = [logprob_item(one) for piece in made for one in piece.logprobs]
+    if turn.refusal:
+        return {"logprobs": {"content": None, "refusal": found}}
+    return {"logprobs": {"content": found, "refusal": None}}
+
+
+def logprob_item(one: Logprob) -> dict[str, Any]:
+    item = {"token": one.token, "logprob": one.logprob, "bytes": list(one.token.encode())}
+    top = [{"token": t, "logprob": p, "bytes": list(t.encode())} for t, p in one.top]
+    return {**item, "top_logprobs": top}
+
+
+def _finish(turn: Turn, asked: dict[str, Any], called: bool, done: str) -> str:
+    forced = turn.asks[0].tool_choice not in ("auto", "none", "required")
+    if not called or done != "stop" or forced:
+        return done
+    return "function_call" if "functions" in asked else "tool_calls"
+
+
+def _usage(turn: Turn, asked: dict[str, Any], said: str) -> dict[str, Any]:
+    reasoning = turn.reasoning_tokens * len(turn.asks)
+    accepted, rejected = _predicted(asked, said)
+    wrote = turn.meter.reply_tokens + reasoning + rejected
+    return {
+        "prompt_tokens": turn.prompt_tokens,
+        "completion_tokens": wrote,
+        "total_tokens": turn.prompt_tokens + wrote,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": accepted,
+            "rejected_prediction_tokens": rejected,
+        },
+    }
+
+
+def _predicted(asked: dict[str, Any], said: str) -> tuple[int, int]:
+    """How many tokens of a predicted output the reply begins with, and how many are left over."""
+    content = asked.get("prediction", {}).get("content", "")
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content)
+    predicted, written = split(content), split(said)
+    same = next(
+        (n for n, (a, b) in enumerate(zip(predicted, written, strict=False)) if a != b),
+        min(len(predicted), len(written)),
+    )
+    return same, len(predicted) - same
+
+
+def _verdict(model: str) -> dict[str, Any]:
+    """Nothing is found: a practice server judges no text."""
+    kinds = ("harassment", "hate", "illicit", "self-harm", "sexual", "violence")
+    result = {
+        "type": "moderation_result",
+        "model": model,
+        "flagged": False,
+        "categories": dict.fromkeys(kinds, False),
+        "category_scores": dict.fromkeys(kinds, 0.0),
+        "category_applied_input_types": {kind: ["text"] for kind in kinds},
+    }
+    return {"type": "moderation_results", "model": model, "results": [result]}
+
+
+# --- the reply as a stream ----------------------------------------------------------------------------
+
+
+async def chunks(practice: Practice, turn: Turn, asked: dict[str, Any]) -> Chunks:
+    """The reply's chunks, the one with the usage last where it was asked for."""
+    counted = asked.get("stream_options", {}).get("include_usage", False)
+    head = {**_head(turn), "object": "chat.completion.chunk", **_tail(turn, asked)}
+    empty = {"usage": None} if counted else {}
+    said = ""
+
+    def chunk(index: int, delta: dict[str, Any], made: list[Piece], finish: Any = None) -> dict[str, Any]:
+        choice: dict[str, Any] = {"index": index, "delta": delta, "finish_reason": finish}
+        logprobs = _logprobs_of(turn, made) if any(piece.logprobs for piece in made) else {}
+        if logprobs or not turn.model.reasoning:
+            choice = {"index": index, "delta": delta, "logprobs": None, **logprobs, "finish_reason": finish}
+        return {**head, "choices": [choice], **empty}
+
+    called = [0] * len(turn.asks)
+    for index in range(len(turn.asks)):
+        yield chunk(index, {"role": "assistant", "content": "", "refusal": None}, [])
+    async for index, piece in _in_turns([pieces(practice, turn, n) for n in range(len(turn.asks))]):
+        said += piece.text
+        if piece.tool_call:
+            for delta in _call_deltas(turn, asked, piece, index, called[index]):
+                yield chunk(index, delta, [])
+            called[index] += 1
+        if piece.text:
+            key = "refusal" if turn.refusal else "content"
+            yield chunk(index, {key: piece.text}, [piece])
+        if piece.done:
+            yield chunk(index, {}, [], _finish(turn, asked, bool(called[index]), piece.done))
+    if counted:
+        yield {**head, "choices": [], "usage": _usage(turn, asked, said)}
+
+
+def _call_deltas(
+    turn: Turn, asked: dict[str, Any], piece: Piece, choice: int, index: int
+) -> list[dict[str, Any]]:
+    """A tool call in parts: its name first, then what it is given, token by token."""
+    name, given = call_text(turn, piece)
+    if "functions" in asked:
+        first = {"function_call": {"name": name, "arguments": ""}}
+        return [first, *({"function_call": {"arguments": token}} for token in split(given))]
+    kind, key = ("custom", "input") if name in turn.custom else ("function", "arguments")
+    opening = {
+        "index": index,
+        "id": call_id(turn, choice, index),
+        "type": kind,
+        kind: {"name": name, key: ""},
+    }
+    parts = [{"index": index, kind: {key: token}} for token in split(given)]
+    return [{"tool_calls": [one]} for one in (opening, *parts)]
+
+
+async def _in_turns(replies: list[AsyncIterator[Piece]]) -> AsyncIterator[tuple[int, Piece]]:
+    open_ones = dict(enumerate(replies))
+    while open_ones:
+        for index, made in list(open_ones.items()):
+            piece = await anext(made, None)
+            if piece is None:
+                del open_ones[index]
+            else:
+                yield index, piece
+
+
+async def _frames(made: Chunks, padded: Stamp | None) -> AsyncIterator[bytes]:
+    number = 0
+    async for chunk in made:
+        number += 1
+        data = compact(chunk)
+        yield b"data: " + (padding(data, padded, number) if padded else data) + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+def padding(chunk: bytes, stamp: Stamp, number: int) -> bytes:
+    """The chunk's JSON with letters at its end that bring it to a length of 1 more than a multiple of 16, as
+    recorded ones have.
+    """
+    bare = len(chunk.decode()) + len(',"obfuscation":""')
+    letters = stamp.letters((1 - bare) % 16 or 16, LETTERS, f"padding {number}")
+    return chunk[:-1] + f',"obfuscation":"{letters}"}}'.encode()
+
+
+routes = [
+    route("/openai/v1/chat/completions", chat_completions, "POST"),
+    route("/openai/v1/completions", completions, "POST"),
+]
