@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 
 SECOND = 1_000_000_000
 FROZEN = 1_767_268_800 * SECOND  # 2026-01-01 12:00:00 UTC
@@ -35,10 +36,15 @@ class Meter:
     reply_tokens: int = 0
     _started: int = field(default_factory=time.monotonic_ns)
     _loaded: int = 0
+    _began: int = 0
     _first: int = 0
 
     def loaded(self) -> None:
         self._loaded = time.monotonic_ns()
+
+    def began(self) -> None:
+        """The model has begun with the prompt; until now the request waited for its turn."""
+        self._began = time.monotonic_ns()
 
     def wrote(self, tokens: int) -> None:
         if not self._first:
@@ -55,12 +61,13 @@ class Meter:
             return LOAD, READ * self.prompt_tokens, WRITE * self.reply_tokens
         now = time.monotonic_ns()
         first = self._first or now
-        return self._loaded - self._started, first - self._loaded, now - first
+        began = min(self._began or self._loaded, first)
+        return self._loaded - self._started, first - began, now - first
 
     def metrics(self) -> dict[str, int]:
         """Ollama's six numbers at the end of a reply; zeros are left out, as there."""
         load, read, write = self.durations()
-        total = load + read + write
+        total = load + read + write if self.clock.frozen else time.monotonic_ns() - self._started
         numbers = {
             "total_duration": total + LOAD if self.clock.frozen else total,
             "load_duration": load,
@@ -75,11 +82,14 @@ class Meter:
 def rfc3339(nanoseconds: int, local: bool = False) -> str:
     """A time as Go writes it: up to nine digits of a second, in UTC or with the local zone's offset."""
     seconds, rest = divmod(nanoseconds, SECOND)
+    time_of_day, zone = _second(seconds, local)
+    return time_of_day + (f".{rest:09d}".rstrip("0") if rest else "") + zone
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int, local: bool) -> tuple[str, str]:
     when = datetime.fromtimestamp(seconds, timezone.utc)
     if local:
         when = when.astimezone()
-    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
     zone = when.strftime("%z")
-    return (
-        when.strftime("%Y-%m-%dT%H:%M:%S") + fraction + ("Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}")
-    )
+    return when.strftime("%Y-%m-%dT%H:%M:%S"), "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"

@@ -1,11 +1,14 @@
-"""Routes and small replies as Ollama's server has them."""
+"""Routes and replies as Ollama's server has them."""
 
 from __future__ import annotations
 
+import types
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from .errors import Refusal
 from .gojson import encode
@@ -13,6 +16,7 @@ from .gojson import encode
 JSON = "application/json; charset=utf-8"
 BARE_JSON = "application/json"
 NDJSON = "application/x-ndjson"
+AT_ONCE = 64 * 1024  # bytes of frames that are sent in one piece at most
 
 
 def reply(value: Any, status: int = 200, kind: str = JSON) -> Response:
@@ -20,7 +24,7 @@ def reply(value: Any, status: int = 200, kind: str = JSON) -> Response:
 
 
 def refused(refusal: Refusal, kind: str = JSON) -> Response:
-    return reply({"error": refusal.text}, refusal.status, kind)
+    return reply({"error": refusal.text, **refusal.more}, refusal.status, kind)
 
 
 def route(path: str, endpoint: Any, *methods: str) -> Route:
@@ -28,3 +32,58 @@ def route(path: str, endpoint: Any, *methods: str) -> Route:
     one = Route(path, endpoint, methods=list(methods))
     one.methods = set(methods)
     return one
+
+
+class Stream(Response):
+    """A reply that is sent as it is made: a frame at once, together with those that were ready with it."""
+
+    def __init__(
+        self, frames: AsyncIterator[bytes], status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.frames = frames
+        self.status_code = status_code
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        ready: list[bytes] = []
+
+        def part() -> Message:
+            body = b"".join(ready)
+            ready.clear()
+            return {"type": "http.response.body", "body": body, "more_body": True}
+
+        async def collect() -> None:
+            size = 0
+            async for frame in self.frames:
+                size = size + len(frame) if ready else len(frame)
+                ready.append(frame)
+                if size >= AT_ONCE:
+                    await send(part())
+
+        try:
+            await at_each_wait(collect(), lambda: send(part()) if ready else None)
+        finally:
+            if isinstance(self.frames, AsyncGenerator):
+                await self.frames.aclose()
+        await send({**part(), "more_body": False})
+
+
+@types.coroutine
+def at_each_wait(
+    work: Coroutine[Any, Any, Any], before_wait: Callable[[], Awaitable[None] | None]
+) -> Generator[Any, Any, Any]:
+    """Await `work`; whenever it would wait, call `before_wait`, and await what that returns, first."""
+    value, error = None, None
+    while True:
+        try:
+            waiting = work.throw(error) if error else work.send(value)
+        except StopIteration as end:
+            return end.value
+        value, error = None, None
+        try:
+            if first := before_wait():
+                yield from first.__await__()
+            value = yield waiting
+        except BaseException as raised:  # it was cancelled: so is the work
+            error = raised

@@ -1,55 +1,98 @@
 """The practice server: one process, one port, three surfaces, one home.
 
-python -m helpers practice [--port N|0] [--home DIR] [--models all] [--frozen]
+python -m helpers practice [--port N|0] [--home DIR] [--models all] [--frozen] [--log]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import os
+import re
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import httptools
 import uvicorn
 from filelock import FileLock, Timeout
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from helpers.errors import CourseError
 
-from . import anthropic, compat, create, library, models, ollama, openai, process, pull, responses
+from . import (
+    anthropic,
+    cloud,
+    compat,
+    create,
+    library,
+    models,
+    ollama,
+    openai,
+    process,
+    pull,
+    push,
+    registry,
+    responses,
+    transcriptions,
+)
 from .clock import Clock
+from .engines import Engine, smollm2
 from .engines.script import Script
 from .journal import Journal
 from .replies import route
 from .scheduler import Scheduler
 from .state import Practice
-from .store import Store
-from .transport import Gate, no_route
+from .store import Model, Store, no_prune
+from .transport import Application
 
-DEFAULT_PORT = 11434
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 11434
 OWNER_CHECK = 0.5  # seconds between two looks at who still uses the server
+LAST_WORDS = 1  # seconds that requests still have when the server ends
+IDLE = 3600  # seconds a connection may rest between two requests; the real server knows no limit
+HEAD_LIMIT = 1024 * 1024 + 4096  # bytes of a request's head, as Go has it
+FALSE = ("", "0", "f", "false")  # what an environment variable says that is off
 
 
-def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: float = 0.0) -> Starlette:
-    """The application over `home`; a new home gets its first models. Reads and writes below `home` only."""
+def build(
+    home: Path,
+    *,
+    frozen: bool = False,
+    everything: bool = False,
+    pace: float = 0.0,
+    log: Callable[[str], None] | None = None,
+    model_folder: Path | None = None,
+) -> Application:
+    """The application over `home`; a new home gets its first models. Reads and writes below `home` only.
+
+    `pace` is tokens a second, 0 for full speed; `log` gets a line for each reply; `model_folder` is where
+    the models are, by default in the home.
+    """
     clock = Clock(frozen)
-    store = Store(home)
+    store = Store(home, model_folder)
+    if not no_prune():
+        store.prune()
     new = not any(store.manifests.iterdir())
     if new or everything:
         library.fill(store, everything, clock.now())
     journal = Journal(clock)
 
     async def show_journal(request: Request) -> Response:
-        return JSONResponse({"entries": [entry.shown() for entry in journal.entries]})
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal() or len(after) > 18:
+            return JSONResponse({"error": "after must be the number of a journal entry"}, 400)
+        return JSONResponse(journal.shown(int(after)))
 
     async def clear_journal(request: Request) -> Response:
-        journal.entries.clear()
+        journal.clear()
         return Response(status_code=204)
 
     async def add_owner(request: Request) -> Response:
@@ -62,11 +105,15 @@ def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: f
 
     routes: list[Route] = [
         *models.routes,
+        *cloud.routes,
         *ollama.routes,
         *create.routes,
         *pull.routes,
+        *push.routes,
+        *registry.routes,
         *compat.routes,
         *responses.routes,
+        *transcriptions.routes,
         *anthropic.routes,
         *openai.routes,
         route("/practice/journal", show_journal, "GET"),
@@ -74,15 +121,14 @@ def build(home: Path, *, frozen: bool = False, everything: bool = False, pace: f
         route("/practice/owners/{pid:int}", add_owner, "POST"),
         route("/practice/owners/{pid:int}", remove_owner, "DELETE"),
     ]
+    app = Application(routes, journal, log)
+    script = Script()
 
-    async def not_routed(request: Request, error: Exception) -> Response:
-        return await no_route(request, error, routes)
+    async def start(model: Model, launch: dict[str, Any], parallel: int) -> Engine:
+        return await smollm2.start(home, model, launch, parallel) if smollm2.runs(model) else script
 
-    app = Starlette(routes=routes, exception_handlers={404: not_routed, 405: not_routed})
-    app.router.redirect_slashes = False
-    app.state.practice = Practice(home, store, Script(), Scheduler(clock), clock, pace)
+    app.state.practice = Practice(home, store, script, Scheduler(clock, start), clock, pace)
     app.state.owners = set()
-    app.add_middleware(Gate, routes=routes, journal=journal)
     return app
 
 
@@ -103,13 +149,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m helpers practice",
         description="Serve Ollama's API, its OpenAI-compatible one and api.openai.com's.",
     )
-    parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="port on 127.0.0.1; 0 takes a free one"
-    )
+    parser.add_argument("--host", default=DEFAULT_HOST, help="where to listen (default: this machine only)")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port there; 0 takes a free one")
     parser.add_argument("--home", type=Path, help="where models are kept (default: .practice in the course)")
     parser.add_argument("--models", choices=["all"], help="install everything the library has")
     parser.add_argument("--frozen", action="store_true", help="ids and times depend on the request alone")
     parser.add_argument("--pace", type=float, default=0.0, help="tokens a second in a reply; 0 is full speed")
+    parser.add_argument("--log", action="store_true", help="print a line for each reply, as Ollama does")
     parser.add_argument("--owner", type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -117,40 +163,143 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(given: argparse.Namespace) -> int:
     home = (given.home or process.course_home()).absolute()
     lock = _take(home)
-    listener = _listen(given.port)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = build(home, frozen=given.frozen, everything=given.models == "all", pace=given.pace)
-    config = uvicorn.Config(app, log_level="warning", ws="none", lifespan="off", server_header=False)
-    server = uvicorn.Server(config)
-    if given.owner:
-        app.state.owners.add(given.owner)
-    process.announce(home, url)
-    print(url, flush=True)
-    if not given.owner:
-        print(f"home {home}; Ctrl-C stops the server", flush=True)
-    new_loop = config.get_loop_factory() or asyncio.new_event_loop  # uvloop's where it exists
-    loop = new_loop()
     try:
-        loop.run_until_complete(_run(server, listener, app if given.owner else None))
-    except KeyboardInterrupt:
-        pass
+        listener = _listen(given.host, given.port)
+        address, port = listener.getsockname()[:2]
+        url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+        logged = given.log or os.environ.get("OLLAMA_DEBUG", "").strip().lower() not in FALSE
+        app = build(
+            home,
+            frozen=given.frozen,
+            everything=given.models == "all",
+            pace=given.pace,
+            log=_print_line if logged else None,
+        )
+        if given.owner:
+            app.state.owners.add(given.owner)
+        process.announce(home, url)
+        print(url, flush=True)
+        if not given.owner:
+            print(f"home {home}; Ctrl-C stops the server", flush=True)
+        if not ipaddress.ip_address(address).is_loopback:
+            print(f"Anyone who can reach {address} can use this server; it checks no key.", file=sys.stderr)
+        run(app, listener, owned=bool(given.owner))
     finally:
-        loop.close()
         lock.release()
     return 0
 
 
-async def _run(server: uvicorn.Server, listener: socket.socket, owned: Starlette | None) -> None:
+def run(app: Application, listener: socket.socket, owned: bool = False) -> None:
+    """Serve until Ctrl-C or, if `owned`, until the last owner has gone."""
+    app.loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+    _allow_many_connections()
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=LAST_WORDS,
+    )
+    server = uvicorn.Server(config)
+    new_loop = config.get_loop_factory() or asyncio.new_event_loop  # uvloop's where it exists
+    loop = new_loop()
+    try:
+        loop.run_until_complete(_until_done(server, listener, app.state.owners if owned else None))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        loop.close()
+
+
+async def _until_done(server: uvicorn.Server, listener: socket.socket, owners: set[int] | None) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while owned is not None and not serving.done():
+    while owners is not None and not serving.done():
         await asyncio.wait([serving], timeout=OWNER_CHECK)
-        gone = {pid for pid in owned.state.owners if not process.alive(pid)}
-        owned.state.owners -= gone
-        if not owned.state.owners:
+        owners -= {pid for pid in owners if not process.alive(pid)}
+        if not owners:
             server.should_exit = True
             server.force_exit = True
             break
     await serving
+
+
+def _print_line(line: str) -> None:
+    print(line, flush=True)
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's reader of requests, which refuses what Go's refuses, in its words."""
+
+    in_head, head_size, refusal = True, 0, "400 Bad Request"
+
+    def data_received(self, data: bytes) -> None:
+        if self.in_head:
+            self.head_size += len(data)
+            if self.head_size > HEAD_LIMIT:
+                self.refusal = "431 Request Header Fields Too Large"
+                self.send_400_response(self.refusal)
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["practice.hang_up"] = self.transport.close
+
+    def on_headers_complete(self) -> None:
+        self.in_head, self.head_size = False, 0
+        given = dict(self.headers)
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (b"%" in self.url and _BAD_ESCAPE(self.url)) or self.url == b"*":
+            raise httptools.HttpParserError
+        if not hosts and self.parser.get_http_version() == "1.1":
+            self._refuse("400 Bad Request: missing required Host header")
+        if not _HOST(given.get(b"host", b"")):
+            self._refuse("400 Bad Request: malformed Host header")
+        if given.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            self._refuse("501 Not Implemented")
+        if not self.url.startswith(b"/") and (named := httptools.parse_url(self.url).host):
+            self.headers[:] = [(b"host", named), *(one for one in self.headers if one[0] != b"host")]
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.in_head = True
+        super().on_message_complete()
+
+    def shutdown(self) -> None:
+        self.transport.close()  # the real server lets no reply end either
+
+    def send_400_response(self, msg: str) -> None:
+        text = self.refusal.encode()
+        kind = b"Content-Type: text/plain; charset=utf-8\r\nConnection: close"
+        self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (text, kind, text))
+        self.transport.close()
+
+    def _refuse(self, why: str) -> None:
+        self.refusal = why
+        raise httptools.HttpParserError
+
+
+_HOST = re.compile(rb"[\w!$%&'()*+,\-.:;=\[\]~]*").fullmatch
+_BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})").search
+
+
+def _allow_many_connections() -> None:
+    """As many open files as this process may have, as Go programs do; some systems start with 256."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else 10_240  # the most that macOS takes
+    if soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _take(home: Path) -> FileLock:
@@ -172,18 +321,26 @@ def _take(home: Path) -> FileLock:
     return lock
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket on a numeric address, or localhost. Raises CourseError."""
+    host = DEFAULT_HOST if host == "localhost" else host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        raise CourseError(
+            f"{host} is no address to listen on; use 127.0.0.1, or 0.0.0.0 for every network of this machine."
+        ) from None
     # The protocol is named because asyncio switches Nagle's delay (44 ms a reply) off only where it is.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if sys.platform != "win32":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         listener.listen(2048)
     except (OSError, OverflowError) as error:
         listener.close()
         raise CourseError(
-            f"Port {port} on 127.0.0.1 cannot be taken ({error}). Another program, perhaps Ollama itself, "
+            f"Port {port} on {host} cannot be taken ({error}). Another program, perhaps Ollama itself, "
             "uses it; choose another with --port, or --port 0 for a free one."
         ) from None
     return listener
