@@ -6,26 +6,31 @@ run.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from . import prompts
 from .clock import Meter, rfc3339
-from .engines import Ask, Logprob, Piece
-from .engines.tokens import split, text_of, token_id
+from .engines import Ask, Logprob, Piece, schema, vision
+from .engines.tokens import split
 from .errors import Refusal, refuse_format
 from .gojson import encode, float32
-from .models import find
+from .models import find, place
 from .options import BadOption, complete
-from .replies import BARE_JSON, JSON, NDJSON, refused, reply, route
+from .replies import BARE_JSON, JSON, NDJSON, REAL, SCRIPTED, Stream, author, refused, reply, route
+from .scheduler import Loaded
 from .shapes import CHAT, EMBED, EMBEDDING, GENERATE, read
 from .state import Practice, Stamp, cut, practice_of, run
 from .store import Model
 
+FROM_THE_MODEL = ("format", "pictures", "exceeds", "prompt too long", "runner", "runner refused")
 CALL_ID = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -36,8 +41,11 @@ class Started:
     model: Model
     meter: Meter
     stamp: Stamp
+    loaded: Loaded | None = None
     ask: Ask | None = None
+    pieces: AsyncIterator[Piece] | None = None
     done: str = ""
+    rendered: tuple[str, int] | None = None  # only the prompt was wanted: it and how many pictures it has
 
 
 def _top_logprobs(asked: dict[str, Any]) -> int | None:
@@ -74,7 +82,7 @@ def _format(asked: dict[str, Any]) -> Any:
     raise refuse_format(wanted)
 
 
-def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Started:
+async def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Started:
     """Check a generate request in the real server's order. Raises Refusal."""
     meter = Meter(practice.clock)
     logprobs = _top_logprobs(asked)
@@ -92,7 +100,7 @@ def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> S
     if asked.get("suffix") and "insert" not in model.capabilities:
         raise Refusal("insert", full=model.name)
     options = _complete(model, asked)
-    practice.scheduler.use(model, asked.get("keep_alive"), options)
+    loaded = await practice.scheduler.use(model, _kept(model, asked), options, asked.get("shift", True))
     meter.loaded()
     if not prompt:
         return Started(model, meter, stamp, done="load")
@@ -100,10 +108,14 @@ def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> S
     if system := asked.get("system") or model.system:
         messages.append({"role": "system", "content": system})
     if asked.get("context"):
-        messages.append({"role": "user", "content": text_of(asked["context"])})
+        messages.append(await loaded.engine.recall(asked["context"]))
     else:
         messages += model.messages
     messages.append({"role": "user", "content": prompt, "images": asked.get("images", [])})
+    if asked.get("_debug_render_only") or asked.get("template"):
+        rendered = prompts.of_generate(model, asked, messages, think)
+        if asked.get("_debug_render_only"):
+            return Started(model, meter, stamp, rendered=rendered)
     ask = Ask(
         messages,
         options,
@@ -112,16 +124,17 @@ def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> S
         format=_format(asked),
         think=think,
         logprobs=logprobs,
+        truncate=asked.get("truncate", True),
     )
-    return _ready(practice, model, meter, stamp, ask)
+    return await _ready(practice, loaded, meter, stamp, ask, asked.get("shift", True))
 
 
-def start_chat(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Started:
+async def start_chat(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Started:
     """Check a chat request in the real server's order. Raises Refusal."""
     meter = Meter(practice.clock)
     logprobs = _top_logprobs(asked)
     typed = asked.get("model", "")
-    if not typed:
+    if not typed.strip():
         raise Refusal("model required")
     model = find(practice, typed)
     given = asked.get("messages", [])
@@ -135,7 +148,7 @@ def start_chat(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Start
     if tools and "tools" not in model.capabilities:
         raise Refusal("tools", full=model.name)
     options = _complete(model, asked)
-    practice.scheduler.use(model, asked.get("keep_alive"), options)
+    loaded = await practice.scheduler.use(model, _kept(model, asked), options, asked.get("shift", True))
     meter.loaded()
     if not given:
         return Started(model, meter, stamp, done="load")
@@ -146,6 +159,8 @@ def start_chat(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Start
     if model.system and given[0]["role"] != "system":
         messages.append({"role": "system", "content": model.system})
     messages += [*model.messages, *given]
+    if asked.get("_debug_render_only"):
+        return Started(model, meter, stamp, rendered=prompts.of_chat(model, asked, messages, tools, think))
     ask = Ask(
         messages,
         options,
@@ -154,52 +169,101 @@ def start_chat(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Start
         format=_format(asked),
         think=think,
         logprobs=logprobs,
+        truncate=asked.get("truncate", True),
     )
-    return _ready(practice, model, meter, stamp, ask)
+    return await _ready(practice, loaded, meter, stamp, ask, asked.get("shift", True))
 
 
-def _ready(practice: Practice, model: Model, meter: Meter, stamp: Stamp, ask: Ask) -> Started:
+def _kept(model: Model, asked: dict[str, Any]) -> Any:
+    """The keep_alive of a request; what runs in the cloud is not kept here at all."""
+    return 0 if model.remote else asked.get("keep_alive")
+
+
+def _head(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a reply begins with: the model as it was asked for, and where it ran if that was elsewhere."""
+    base, where = place(asked["model"])
+    if model.remote and where != "cloud":
+        return {"model": asked["model"]} | {key: model.config[key] for key in ("remote_model", "remote_host")}
+    return {"model": base if where == "cloud" else asked["model"]}
+
+
+def _only_rendered(started: Started, head: dict[str, Any], empty: dict[str, Any]) -> Response:
+    text, pictures = started.rendered or ("", 0)
+    shown: dict[str, Any] = {"rendered_template": text}
+    if pictures:
+        shown["image_count"] = pictures
+    at = {"created_at": rfc3339(started.meter.at())}
+    return reply({**head, **at, **empty, "done": False, "_debug_info": shown})
+
+
+async def _ready(
+    practice: Practice, loaded: Loaded, meter: Meter, stamp: Stamp, ask: Ask, shift: bool
+) -> Started:
+    """The reply with its first piece made, so that what fails before it is a refusal. Raises Refusal."""
+    model = loaded.model
     pictured = any(message.get("images") for message in ask.messages)
     if pictured and "vision" not in model.capabilities:
         raise Refusal("pictures")
-    meter.prompt_tokens = cut(practice, ask)
-    return Started(model, meter, stamp, ask)
+    if not ask.truncate:
+        count = await loaded.engine.prompt_tokens(ask)
+        if count > loaded.context_length:
+            raise Refusal("exceeds", count=count, limit=loaded.context_length)
+    if problem := schema.problem(ask.format):
+        raise Refusal("bad schema", text=json.dumps(problem, ensure_ascii=False)[1:-1])
+    if pictured and not await vision.all_readable(ask.messages):
+        raise Refusal("picture")
+    meter.prompt_tokens = await cut(loaded, ask)
+    if not shift and await loaded.engine.prompt_tokens(ask) > loaded.context_length:
+        raise Refusal("prompt too long")
+    author.set(SCRIPTED if loaded.engine is practice.engine else REAL)
+    pieces = run(practice, ask, meter, loaded)
+    first = await anext(pieces)
+
+    async def all_pieces() -> AsyncIterator[Piece]:
+        async with aclosing(pieces):
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    return Started(model, meter, stamp, loaded, ask, all_pieces())
 
 
-async def pieces_of(practice: Practice, started: Started) -> AsyncIterator[Piece]:
+async def pieces_of(started: Started) -> AsyncIterator[Piece]:
     """The reply's pieces; of a mere load or unload one empty piece that says which it was."""
-    if started.ask is None:
+    if started.pieces is None:
         yield Piece(done=started.done)
         return
-    async for piece in run(practice, started.ask, started.meter):
+    async for piece in started.pieces:
         yield piece
 
 
 async def generate(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
+    asked: dict[str, Any] = {}
     try:
         asked = read(body, GENERATE)
-        started = start_generate(practice, asked, stamp)
+        started = await start_generate(practice, asked, stamp)
     except Refusal as refusal:
-        return refused(refusal, _refusal_kind(refusal))
-    head = {"model": asked["model"]}
+        return refused(refusal, _refusal_kind(refusal, asked))
+    head = _head(started.model, asked)
+    if started.rendered:
+        return _only_rendered(started, head, {"response": ""})
     if started.ask is None:
         at = rfc3339(started.meter.at())
         return reply({**head, "created_at": at, "response": "", "done": True, "done_reason": started.done})
-    chunks = _generate_chunks(practice, started, started.ask, head)
+    chunks = _generate_chunks(started, started.ask, head)
     return await _answer(chunks, asked, ("response", "thinking"), None)
 
 
-def _refusal_kind(refusal: Refusal) -> str:
-    return BARE_JSON if refusal.text.startswith("invalid format") else JSON
+def _refusal_kind(refusal: Refusal, asked: dict[str, Any]) -> str:
+    """What the model itself refuses is the first item of a stream, where one was asked for."""
+    return BARE_JSON if refusal.key in FROM_THE_MODEL and asked.get("stream") is not False else JSON
 
 
-async def _generate_chunks(
-    practice: Practice, started: Started, ask: Ask, head: dict[str, Any]
-) -> AsyncIterator[dict[str, Any]]:
+async def _generate_chunks(started: Started, ask: Ask, head: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     written: list[str] = []
-    async for piece in run(practice, ask, started.meter):
+    async for piece in pieces_of(started):
         written.append(piece.text)
         chunk = {**head, "created_at": rfc3339(started.meter.at()), "response": piece.text}
         if piece.thinking:
@@ -210,13 +274,9 @@ async def _generate_chunks(
             last = {**head, "created_at": rfc3339(started.meter.at()), "response": ""}
             last |= {"done": True, "done_reason": piece.done}
             if ask.raw is None:
-                last["context"] = _context(ask, "".join(written))
+                assert started.loaded is not None
+                last["context"] = await started.loaded.engine.context(ask, "".join(written))
             yield last | started.meter.metrics()
-
-
-def _context(ask: Ask, reply_text: str) -> list[int]:
-    texts = [message["content"] for message in ask.messages] + [reply_text]
-    return [token_id(token) for text in texts for token in split(text)]
 
 
 def _logprobs(piece: Piece) -> dict[str, Any]:
@@ -238,25 +298,26 @@ def _token(token: str, logprob: float) -> dict[str, Any]:
 async def chat(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
+    asked: dict[str, Any] = {}
     try:
         asked = read(body, CHAT)
-        started = start_chat(practice, asked, stamp)
+        started = await start_chat(practice, asked, stamp)
     except Refusal as refusal:
-        return refused(refusal, _refusal_kind(refusal))
-    head = {"model": asked["model"]}
+        return refused(refusal, _refusal_kind(refusal, asked))
+    head = _head(started.model, asked)
+    if started.rendered:
+        return _only_rendered(started, head, {"message": {"role": "", "content": ""}})
     if started.ask is None:
         empty = {"role": "assistant", "content": ""}
         at = rfc3339(started.meter.at())
         return reply({**head, "created_at": at, "message": empty, "done": True, "done_reason": started.done})
-    chunks = _chat_chunks(practice, started, started.ask, head)
+    chunks = _chat_chunks(started, head)
     return await _answer(chunks, asked, ("content", "thinking"), "message")
 
 
-async def _chat_chunks(
-    practice: Practice, started: Started, ask: Ask, head: dict[str, Any]
-) -> AsyncIterator[dict[str, Any]]:
+async def _chat_chunks(started: Started, head: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     calls = 0
-    async for piece in run(practice, ask, started.meter):
+    async for piece in pieces_of(started):
         message: dict[str, Any] = {"role": "assistant", "content": piece.text}
         if piece.thinking:
             message["thinking"] = piece.thinking
@@ -295,19 +356,21 @@ async def _answer(
 ) -> Response:
     """The chunks as a stream, or put together; `texts` are the keys that grow, in the object `inside`."""
     if asked.get("stream") is not False:
-        lines = (encode(chunk) + b"\n" async for chunk in chunks)
-        return StreamingResponse(lines, headers={"content-type": NDJSON})
+        return Stream(_lines(chunks), headers={"content-type": NDJSON})
     grown: dict[str, list[str]] = {key: [] for key in texts}
     logprobs: list[Any] = []
     calls: list[Any] = []
     last: dict[str, Any] = {}
-    async for chunk in chunks:
-        part = chunk[inside] if inside else chunk
-        for key in texts:
-            grown[key].append(part.get(key, ""))
-        calls += part.get("tool_calls", [])
-        logprobs += chunk.get("logprobs", [])
-        last = chunk
+    try:
+        async for chunk in chunks:
+            part = chunk[inside] if inside else chunk
+            for key in texts:
+                grown[key].append(part.get(key, ""))
+            calls += part.get("tool_calls", [])
+            logprobs += chunk.get("logprobs", [])
+            last = chunk
+    except Refusal as refusal:
+        return refused(refusal)
     whole: dict[str, Any] = {}
     for key, value in last.items():
         if inside and key == inside:
@@ -327,18 +390,26 @@ async def _answer(
     return reply(whole)
 
 
+async def _lines(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in chunks:
+            yield encode(chunk) + b"\n"
+    except Refusal as refusal:
+        yield encode({"error": refusal.text}) + b"\n"
+
+
 # --- vectors --------------------------------------------------------------------------------------
 
 
-def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Model, Meter]:
+async def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Model, Meter]:
     """Check a request for vectors and load its model. Raises Refusal."""
     meter = Meter(practice.clock)
     typed = asked.get("model", "")
-    if not typed:
-        raise Refusal("not found", model="")
+    if not typed.strip():
+        raise Refusal("not found", model=typed)
     model = find(practice, typed, missing)
     options = _complete(model, asked)
-    practice.scheduler.use(model, asked.get("keep_alive"), options)
+    await practice.scheduler.use(model, asked.get("keep_alive"), options)
     meter.loaded()
     return model, meter
 
@@ -385,7 +456,7 @@ async def embed(request: Request) -> Response:
     try:
         asked = read(await request.body(), EMBED)
         texts = input_texts(asked.get("input"))
-        model, meter = start_embed(practice, asked, "not found, pull")
+        model, meter = await start_embed(practice, asked, "not found, pull")
         if not texts:
             return reply({"model": asked["model"], "embeddings": []})
         made = vectors(practice, model, meter, asked, texts)
@@ -400,13 +471,15 @@ async def embeddings(request: Request) -> Response:
     practice = practice_of(request)
     try:
         asked = read(await request.body(), EMBEDDING)
-        if not asked.get("model"):
+        if not asked.get("model", "").strip():
             raise Refusal("model required")
-        model, meter = start_embed(practice, asked, "not found, pull")
+        model, meter = await start_embed(practice, asked, "not found, pull")
         if not asked.get("prompt"):
             return reply({"embedding": []})
         made = vectors(practice, model, meter, asked, [asked["prompt"]])
     except Refusal as refusal:
+        if refusal.key == "no embeddings":
+            refusal.status = 500  # this older endpoint passes on no other
         return refused(refusal)
     return reply({"embedding": made[0]})
 

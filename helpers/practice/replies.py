@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from starlette.responses import Response
@@ -16,6 +17,8 @@ from .gojson import encode
 JSON = "application/json; charset=utf-8"
 BARE_JSON = "application/json"
 NDJSON = "application/x-ndjson"
+SCRIPTED, REAL = b"scripted", b"model"
+author = ContextVar("author", default=SCRIPTED)  # who makes the words of this reply: the header x-practice
 AT_ONCE = 64 * 1024  # bytes of frames that are sent in one piece at most
 
 

@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from starlette.requests import Request
 
 from .clock import Clock, Meter
-from .engines import Ask, Engine, Piece
-from .scheduler import Scheduler
+from .engines import Ask, Piece
+from .engines.script import Script
+from .scheduler import Loaded, Scheduler
 from .store import Store
 
 
 @dataclass(frozen=True)
 class Practice:
-    """One practice server. `pace` is tokens a second a stream is slowed to; 0 is as fast as it goes."""
+    """One practice server. `pace` is tokens a second a scripted reply is slowed to; 0 is full speed."""
 
     home: Path
     store: Store
-    engine: Engine
+    engine: Script
     scheduler: Scheduler
     clock: Clock
     pace: float = 0.0
@@ -33,6 +35,12 @@ class Practice:
 
 def practice_of(request: Request) -> Practice:
     return request.app.state.practice
+
+
+@lru_cache
+def _letters(alphabet: str) -> bytes:
+    """A letter of `alphabet` for each byte there is."""
+    return (alphabet * 256)[:256].encode()
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,13 @@ class Stamp:
         return cls(hashlib.sha256(asked).hexdigest())
 
     def number(self, below: int, what: str = "id") -> int:
-        return Random(f"{what} {self.seed}").randrange(below)
+        return int.from_bytes(self._bytes(8, what), "big") % below
 
     def letters(self, length: int, alphabet: str, what: str) -> str:
-        return "".join(Random(f"{what} {self.seed}").choices(alphabet, k=length))
+        return self._bytes(length, what).translate(_letters(alphabet)).decode()
+
+    def _bytes(self, length: int, what: str) -> bytes:
+        return hashlib.shake_128(f"{what} {self.seed}".encode()).digest(length)
 
     def draws(self, options: dict[str, Any], choice: int = 0) -> str:
         """The name of the random stream: the request's own seed where it gives one."""
@@ -60,25 +71,45 @@ class Stamp:
         return f"{own if own >= 0 else self.seed} {choice}"
 
 
-async def run(practice: Practice, ask: Ask, meter: Meter) -> AsyncIterator[Piece]:
-    """The pieces of one reply, timed by `meter` and slowed to the server's pace."""
-    async for piece in practice.engine.reply(ask):
-        if practice.pace and piece.tokens:
-            await asyncio.sleep(piece.tokens / practice.pace)
-        meter.wrote(piece.tokens)
-        yield piece
+async def run(
+    practice: Practice, ask: Ask, meter: Meter, loaded: Loaded | None = None
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of one reply, timed by `meter`; a scripted one is slowed to the server's pace.
+
+    The reply waits for a free slot of the `loaded` model. Raises Refusal if the model fails.
+    """
+    engine = loaded.engine if loaded else practice.engine
+    pace = practice.pace if engine is practice.engine else 0
+    async with loaded.slots if loaded else nullcontext(), aclosing(engine.reply(ask)) as pieces:
+        meter.began()
+        async for piece in pieces:
+            if pace and piece.tokens:
+                await asyncio.sleep(piece.tokens / pace)
+            meter.wrote(piece.tokens)
+            yield piece
 
 
-def cut(practice: Practice, ask: Ask) -> int:
+async def cut(loaded: Loaded, ask: Ask) -> int:
     """Drop the oldest messages until the prompt fits num_ctx, as the real server does without a word.
 
     System messages and the last one stay. Returns how many tokens the prompt then has.
     """
-    count = practice.engine.count(ask)
-    while count > ask.options["num_ctx"]:
-        old = next((m for m in ask.messages[:-1] if m["role"] != "system"), None)
-        if old is None:
-            return ask.options["num_ctx"]
-        ask.messages.remove(old)
-        count = practice.engine.count(ask)
-    return count
+    limit, whole = loaded.context_length, ask.messages
+    count = await loaded.engine.prompt_tokens(ask)
+    if count <= limit:
+        return count
+    old = [i for i, message in enumerate(whole[:-1]) if message["role"] != "system"]
+
+    async def without(dropped: int) -> int:
+        gone = set(old[:dropped])
+        ask.messages = [message for i, message in enumerate(whole) if i not in gone]
+        return await loaded.engine.prompt_tokens(ask)
+
+    least, most = 1, len(old)
+    while least < most:  # the fewest that are enough
+        middle = (least + most) // 2
+        if await without(middle) <= limit:
+            most = middle
+        else:
+            least = middle + 1
+    return min(await without(least), limit)

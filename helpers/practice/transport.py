@@ -35,10 +35,9 @@ from .cli_format import duration
 from .errors import OpenAIRefusal, Refusal
 from .gojson import encode
 from .journal import Journal
-from .replies import JSON, at_each_wait
+from .replies import JSON, SCRIPTED, at_each_wait, author
 
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-LABEL = (b"x-practice", b"scripted")
 BODY_LIMIT = 64 * 1024 * 1024  # bytes; no more of a body is read into memory
 STREAMED = ("/api/blobs/", "/v2/")  # bodies that go to disk as they come
 
@@ -118,13 +117,14 @@ class _Exchange:
         self.origin = self.headers.get(b"origin", b"").decode("latin-1")
         self.host = self.headers.get(b"host", b"").decode("latin-1")
         self.entry = app.journal.open(scope["method"], scope["path"], scope["query_string"], scope["headers"])
-        self.added = [LABEL]
+        self.added: list[tuple[bytes, bytes]] = []
         self.status = 0
         self.size = 0
         self.heard_all = self.said_all = False
         self.watcher: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
+        author.set(SCRIPTED)
         log, began = self.app.log, datetime.now() if self.app.log else None
         try:
             await at_each_wait(self._answer(), self._watch)
@@ -245,7 +245,7 @@ class _Exchange:
     async def _say(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self.added]
+            message["headers"] = [*message["headers"], (b"x-practice", author.get()), *self.added]
         elif not message.get("more_body", False):
             self.said_all = True
         await self.send(message)

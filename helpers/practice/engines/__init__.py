@@ -4,7 +4,7 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +27,7 @@ class Ask:
     tool_choice: str = "auto"  # auto, none, required, or a tool's name
     format: Any = None  # None, "json" or a JSON schema
     think: Any = False
+    truncate: bool = True  # whether a prompt too long for the context is cut
     logprobs: int | None = None
 
 
@@ -53,13 +54,25 @@ class Piece(NamedTuple):
 
 
 class Engine(Protocol):
-    """How a model makes its replies and vectors."""
+    """How a model makes its replies."""
 
-    def count(self, ask: Ask) -> int:
+    slots: int  # how many replies it can write at once, 0 for any number
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked; one that cannot is to be started again."""
+
+    async def prompt_tokens(self, ask: Ask) -> int:
         """How many tokens the prompt of `ask` has."""
 
-    def reply(self, ask: Ask) -> AsyncIterator[Piece]:
-        """The reply, part by part."""
+    def reply(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        """The reply, part by part. Raises Refusal."""
 
-    def embed(self, text: str, dimensions: int) -> list[float]:
-        """A vector of length 1 with `dimensions` numbers."""
+    async def context(self, ask: Ask, reply: str) -> list[int]:
+        """The numbers of all tokens of an exchange, prompt and reply."""
+
+    async def recall(self, context: list[int]) -> dict[str, Any]:
+        """The message that brings a `context` of before into a conversation."""
+
+    def close(self) -> None:
+        """Give the memory back."""
