@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from . import prompts
 from .clock import Meter, rfc3339
-from .engines import Ask, Logprob, Piece, schema, vision
+from .engines import Ask, Logprob, Piece, llamacpp, vision
 from .engines.tokens import split
 from .errors import Refusal, refuse_format
 from .gojson import encode, float32
@@ -208,7 +208,7 @@ async def _ready(
         count = await loaded.engine.prompt_tokens(ask)
         if count > loaded.context_length:
             raise Refusal("exceeds", count=count, limit=loaded.context_length)
-    if problem := schema.problem(ask.format):
+    if problem := llamacpp.problem(ask.format):
         raise Refusal("bad schema", text=json.dumps(problem, ensure_ascii=False)[1:-1])
     if pictured and not await vision.all_readable(ask.messages):
         raise Refusal("picture")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Union
 
 from .tokens import split
@@ -34,6 +35,7 @@ class _Rest:
 
 
 _Stack = Any  # (symbol, stack) or None
+_Way = tuple[float, _Stack, str]  # weight, what is still to come, a space that waits for its word
 
 
 def one_of(*symbols: Symbol) -> Choice:
@@ -41,27 +43,88 @@ def one_of(*symbols: Symbol) -> Choice:
     return Choice(tuple((1.0, symbol) for symbol in symbols))
 
 
-class Walk:
-    """A text in the making."""
-
-    def __init__(self, symbol: Symbol) -> None:
-        self._heads = _heads([(1.0, (symbol, None), "")])
-
-    def probabilities(self) -> list[tuple[str, float]]:
-        """The possible next tokens with their probabilities, likeliest first; END where the text may end."""
-        weights = [(token, sum(w for w, _, _ in ways)) for token, ways in self._heads.items()]
-        total = sum(weight for _, weight in weights)
-        return sorted(((t, w / total) for t, w in weights), key=lambda pair: (-pair[1], pair[0]))
-
-    def follow(self, token: str) -> None:
-        """Go on with `token`, one of the possible ones."""
-        ways = self._heads[token]
-        total = sum(weight for weight, _, _ in ways)
-        self._heads = _heads([(weight / total, stack, space) for weight, stack, space in ways])
+def mapped(symbol: Symbol, change: Callable[[str], str]) -> Symbol:
+    """`symbol` with every text in it changed."""
+    if isinstance(symbol, str):
+        return change(symbol)
+    if isinstance(symbol, tuple):
+        return tuple(mapped(part, change) for part in symbol)
+    if isinstance(symbol, Choice):
+        return Choice(tuple((weight, mapped(option, change)) for weight, option in symbol.options))
+    return lambda: mapped(symbol(), change)
 
 
-def _heads(ways: list[tuple[float, _Stack, str]]) -> dict[str, list[tuple[float, _Stack, str]]]:
-    heads: dict[str, list[tuple[float, _Stack, str]]] = {}
+def drawn(symbol: Symbol, random: Random | None = None, longest: int = 100_000) -> str:
+    """A whole text of `symbol`: drawn by `random`, or without one the likeliest option each time.
+
+    Raises ValueError for a text of more than `longest` characters or derivation steps.
+    """
+    parts: list[str] = []
+    waiting: list[Symbol] = [symbol]
+    spent = 0
+    while waiting:
+        one = waiting.pop()
+        spent += 1 + (len(one) if isinstance(one, str) else 0)
+        if spent > longest:
+            raise ValueError(f"a text of more than {longest} characters")
+        if isinstance(one, str):
+            parts.append(one)
+        elif isinstance(one, tuple):
+            waiting += reversed(one)
+        elif isinstance(one, Choice):
+            if random:
+                weights = [weight for weight, _ in one.options]
+                waiting.append(random.choices(one.options, weights)[0][1])
+            else:
+                waiting.append(max(one.options, key=lambda option: option[0])[1])
+        else:
+            waiting.append(one())
+    return "".join(parts)
+
+
+class Place:
+    """A point in a text. `probabilities` are those of the next token, likeliest first; END is there where the
+    text may end.
+
+    The places that follow are kept for the next text that comes by, as long as there is `room`: a list with
+    the number of places that may still be kept. `kept` is for what others work out of the probabilities.
+    """
+
+    def __init__(self, ways: list[_Way], room: list[int]) -> None:
+        self._heads = _heads(ways)
+        self._room = room
+        self._next: dict[str, Place] = {}
+        self.kept: dict[Any, Any] = {}
+        weights = [(token, sum([w for w, _, _ in ways])) for token, ways in self._heads.items()]
+        total = sum([weight for _, weight in weights])
+        self.probabilities = sorted(
+            [(t, w / total) for t, w in weights], key=lambda pair: (-pair[1], pair[0])
+        )
+
+    def may(self, token: str) -> bool:
+        """Whether the text may go on with `token`."""
+        return token in self._heads
+
+    def follow(self, token: str) -> Place:
+        """The place after `token`, one of the possible ones."""
+        place = self._next.get(token)
+        if place is None:
+            ways = self._heads[token]
+            total = sum([weight for weight, _, _ in ways])
+            place = Place([(weight / total, stack, space) for weight, stack, space in ways], self._room)
+            if self._room[0] > 0:
+                self._room[0] -= 1
+                self._next[token] = place
+        return place
+
+
+def start(symbol: Symbol, room: list[int]) -> Place:
+    """The beginning of a text of `symbol`."""
+    return Place([(1.0, (symbol, None), "")], room)
+
+
+def _heads(ways: list[_Way]) -> dict[str, list[_Way]]:
+    heads: dict[str, list[_Way]] = {}
     while ways:
         weight, stack, space = ways.pop()
         if stack is None:

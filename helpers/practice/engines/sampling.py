@@ -1,76 +1,152 @@
 """From a distribution over tokens to one token.
 
-The steps and their order are llama.cpp's (common/sampling.cpp and the `--samplers` default in its server's
-README): penalties, top_k, top_p, min_p, temperature, draw. With l the logarithm of a token's probability and
-c how often the token stands in the last repeat_last_n tokens:
+The steps and their order are llama.cpp's (src/llama-sampler.cpp, and `samplers` in common/common.h, b10488),
+which Ollama 0.32.15 runs. With l the logarithm of a token's probability, H = -sum(p log p), and c how often
+the token stands among the last repeat_last_n tokens of the reply (0: none counts, below 0: all do):
 
-    repeat_penalty r      l < 0:  l * r,  once, if c > 0
-    frequency, presence   l - c * frequency - [c > 0] * presence       (the OpenAI API reference has the same)
     logit_bias            l + bias
-    top_k                 keep the k likeliest (0: all)
-    top_p                 keep the likeliest until their probabilities reach p
+    repeat_penalty r      l * r, once, if c > 0   (llama.cpp divides a logit above 0; a log p never is)
+    frequency, presence   l - c * frequency - [c > 0] * presence       (the OpenAI API reference has the same)
+    top_k                 keep the k likeliest (0 or less: all)
+    typical_p             by rising |-log p - H|, keep until their probabilities exceed typical_p
+    top_p                 keep the likeliest until their probabilities reach top_p
     min_p                 drop what is less likely than min_p times the likeliest
     temperature t         draw with weights exp(l / t); t = 0 takes the likeliest
+
+Each step takes the probabilities of what the step before it kept, as shares of 1. What is stated as a
+logprob is the probability before the first step, as Ollama's and OpenAI's are.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, deque
+from itertools import accumulate
 from random import Random
 from typing import Any
 
 Candidates = list[tuple[str, float]]  # (token, probability), likeliest first
+KEPT = 16  # settings whose shares are kept for one set of candidates
+_Logprobs = list[tuple[str, float]]  # (token, logarithm of its probability, or what a step made of it)
 
 
-def pick(candidates: Candidates, options: dict[str, Any], random: Random, written: list[str]) -> str:
-    """One token of `candidates`, drawn by `options` (Ollama's names) after the tokens `written`."""
-    kept = _penalised(candidates, options, written)
+class Recent:
+    """How often each token stands among the last `size` tokens; 0 counts none, a size below 0 all."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.counts: Counter[str] = Counter()
+        self._tokens: deque[str] = deque()
+
+    def add(self, token: str) -> None:
+        if self.size == 0:
+            return
+        self.counts[token] += 1
+        if self.size > 0:
+            self._tokens.append(token)
+            if len(self._tokens) > self.size:
+                self.counts[self._tokens.popleft()] -= 1
+
+
+def pick(
+    candidates: Candidates, options: dict[str, Any], random: Random, recent: Recent, kept: dict[Any, Any]
+) -> str:
+    """One token of `candidates`, drawn by `options` (Ollama's names) after the tokens in `recent`.
+
+    What does not depend on `recent` is worked out once and put into `kept`, which belongs to `candidates`.
+    """
+    if len(candidates) == 1:
+        return candidates[0][0]
+    key = None if _looks_back(options) else tuple([options[name] for name in _NARROWING])
+    found = kept.get(key)
+    if found is None:
+        weights = _weights(candidates, options, recent)
+        found = [token for token, _ in weights], list(accumulate([weight for _, weight in weights]))
+        if key is not None and len(kept) < KEPT:
+            kept[key] = found
+    names, sums = found
+    if len(names) == 1 and options["temperature"] <= 0:
+        return names[0]
+    return names[bisect_right(sums, random.random() * sums[-1], 0, len(names) - 1)]
+
+
+_NARROWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+
+
+def _looks_back(options: dict[str, Any]) -> bool:
+    """Whether what was written before, or a bias of the request's own, changes the probabilities."""
+    penalties = options["frequency_penalty"] or options["presence_penalty"] or options.get("logit_bias")
+    return bool(options["repeat_penalty"] != 1 or penalties)
+
+
+def distribution(candidates: Candidates, options: dict[str, Any], recent: Recent) -> Candidates:
+    """What `pick` draws from: the tokens that every step keeps, with shares that sum to 1."""
+    weights = _weights(candidates, options, recent)
+    total = sum(weight for _, weight in weights)
+    return [(token, weight / total) for token, weight in weights]
+
+
+def _weights(candidates: Candidates, options: dict[str, Any], recent: Recent) -> list[tuple[str, float]]:
     temperature = options["temperature"]
-    if temperature <= 0 or len(kept) == 1:
-        return kept[0][0]
-    kept = _narrowed(kept, options)
-    weights = [math.exp((logprob - kept[0][1]) / temperature) for _, logprob in kept]
-    mark = random.random() * sum(weights)
-    for (token, _), weight in zip(kept, weights, strict=True):
-        mark -= weight
-        if mark < 0:
-            return token
-    return kept[-1][0]
+    kept = _penalised(candidates, options, recent)
+    if temperature <= 0 and options["typical_p"] >= 1:
+        return [(kept[0][0], 1.0)]
+    if options["top_k"] > 0:
+        kept = kept[: options["top_k"]]
+    if options["typical_p"] < 1:
+        kept = _typical(kept, options["typical_p"])
+    if options["top_p"] < 1:
+        kept = _likeliest(kept, options["top_p"])
+    if options["min_p"] > 0:
+        least = kept[0][1] + math.log(options["min_p"])
+        kept = [pair for pair in kept if pair[1] >= least] or kept[:1]
+    if temperature <= 0:
+        return [(kept[0][0], 1.0)]
+    return [(token, math.exp((logprob - kept[0][1]) / temperature)) for token, logprob in kept]
 
 
-def _penalised(candidates: Candidates, options: dict[str, Any], written: list[str]) -> Candidates:
+def _penalised(candidates: Candidates, options: dict[str, Any], recent: Recent) -> _Logprobs:
     kept = [(token, math.log(probability)) for token, probability in candidates]
-    repeat, frequency, presence = (
-        options["repeat_penalty"],
-        options["frequency_penalty"],
-        options["presence_penalty"],
-    )
-    bias = options.get("logit_bias")
-    if repeat == 1 and not frequency and not presence and not bias:
+    repeat, frequency = options["repeat_penalty"], options["frequency_penalty"]
+    presence, bias = options["presence_penalty"], options.get("logit_bias")
+    if not _looks_back(options):
         return kept
-    last = options["repeat_last_n"]
-    counts = Counter(written if last < 0 else written[-last:] if last else ())
     for i, (token, logprob) in enumerate(kept):
-        times = counts[token]
-        if times:
-            logprob = logprob * repeat - times * frequency - presence
-        kept[i] = (token, logprob + bias.get(token, 0.0) if bias else logprob)
+        if bias:
+            logprob += bias.get(token, 0.0)
+        if times := recent.counts[token]:
+            logprob = logprob * repeat if logprob <= 0 else logprob / (repeat or 1.0)
+            logprob -= times * frequency + presence
+        kept[i] = (token, logprob)
     return sorted(kept, key=lambda pair: -pair[1])
 
 
-def _narrowed(kept: Candidates, options: dict[str, Any]) -> Candidates:
-    if options["top_k"] > 0:
-        kept = kept[: options["top_k"]]
-    if options["top_p"] < 1:
-        total = sum(math.exp(logprob) for _, logprob in kept)
-        reached = 0.0
-        for n, (_, logprob) in enumerate(kept, 1):
-            reached += math.exp(logprob) / total
-            if reached >= options["top_p"]:
-                kept = kept[:n]
-                break
-    if options["min_p"] > 0:
-        least = kept[0][1] + math.log(options["min_p"])
-        kept = [pair for pair in kept if pair[1] >= least]
+def _shares(kept: _Logprobs) -> list[float]:
+    weights = [math.exp(logprob - kept[0][1]) for _, logprob in kept]
+    total = sum(weights)
+    return [weight / total for weight in weights]
+
+
+def _likeliest(kept: _Logprobs, mass: float) -> _Logprobs:
+    reached = 0.0
+    for n, share in enumerate(_shares(kept), 1):
+        reached += share
+        if reached >= mass:
+            return kept[:n]
     return kept
+
+
+def _typical(kept: _Logprobs, mass: float) -> _Logprobs:
+    shares = _shares(kept)
+    entropy = -sum(share * math.log(share) for share in shares if share)
+    order = sorted(
+        range(len(kept)), key=lambda i: abs(-math.log(shares[i]) - entropy) if shares[i] else math.inf
+    )
+    reached, chosen = 0.0, []
+    for i in order:
+        chosen.append(i)
+        reached += shares[i]
+        if reached > mass:
+            break
+    return [kept[i] for i in sorted(chosen)]

@@ -1,8 +1,8 @@
 """The scripted models: replies from a phrase grammar, drawn with real sampling.
 
-The words are data (phrases.toml). What is real is the arithmetic: the probabilities of the next token come
-from the grammar, and temperature, top_p, penalties, seed, logprobs, stop and limits act on them as they do on
-a model's.
+The words are data (phrases.toml), and what a conversation gives is found by plain rules (talk.py). What is
+real is the arithmetic: the probabilities of the next token come from the grammar, and temperature, top_p,
+penalties, seed, logprobs, stop and limits act on them as they do on a model's.
 """
 
 from __future__ import annotations
@@ -12,36 +12,59 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Iterator
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..toml import read
-from . import Ask, Logprob, Piece, embedding, schema, tokens
-from .grammar import END, Choice, Symbol, Walk
-from .sampling import Candidates, pick
+from . import Ask, Logprob, Piece, calls, embedding, phrases, schema, talk, tokens, values, vision
+from .grammar import END, Choice, Place, Symbol, drawn, mapped, start
+from .sampling import Candidates, Recent, pick
+from .talk import Talk
+from .words import ASKED, holds
 
-PHRASES = Path(__file__).with_name("phrases.toml")
 STRAY_MASS = 1e-4  # how much probability words that do not belong have in all, at each token
 MESSAGE_TOKENS = 4  # what a chat template adds to each message
+TURN = 32  # pieces after which others get their turn
+PLANS, PLACES = 200, 5_000  # how many plans, and places in their texts, are kept
+LONGEST_KEPT = 20_000  # letters of the conversation of such a plan
 
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+
+class Plan(NamedTuple):
+    """What to say: the tools to call, or where the text begins, and before it the thinking."""
+
+    calls: list[dict[str, Any]]
+    thinking: Place | None
+    said: Place
 
 
 class Script:
-    """One phrase file, ready to answer."""
+    """One phrase file, ready to answer. Raises CourseError for a phrase file that cannot be used."""
+
+    slots = 0
+    alive = True
 
     def __init__(self) -> None:
-        self._data = read(PHRASES)
-        self._rules = {name: _options(lines) for name, lines in self._data["rules"].items()}
-        self._asks = {phrase: _words(phrase) for _, phrase in _asked(self._data["topic"])}
-        strays = self._data["strays"].split()
+        self._plans: dict[str, Plan] = {}
+        self._room = [PLACES]
+        self._phrases = phrases.load()
+        strays = self._phrases.data["strays"].split()
         shares = [1 / (rank + 1) for rank in range(len(strays))]
         self._strays = [
             (" " + word, STRAY_MASS * share / sum(shares)) for word, share in zip(strays, shares, strict=True)
         ]
-        self._group_of = {word: group[0] for group in self._data["meanings"]["groups"] for word in group}
+
+    def close(self) -> None:
+        """Nothing is held that could be given back."""
+
+    async def prompt_tokens(self, ask: Ask) -> int:
+        return self.count(ask)
+
+    async def context(self, ask: Ask, reply: str) -> list[int]:
+        texts = [*(message["content"] for message in ask.messages), reply]
+        return [tokens.token_id(token) for text in texts for token in tokens.split(text)]
+
+    async def recall(self, context: list[int]) -> dict[str, Any]:
+        return {"role": "user", "content": tokens.text_of(context)}
 
     def count(self, ask: Ask) -> int:
         if ask.raw is not None:
@@ -55,128 +78,248 @@ class Script:
         return sum(tokens.count(text) + MESSAGE_TOKENS for text in shown) + tools + MESSAGE_TOKENS
 
     def embed(self, text: str, dimensions: int) -> list[float]:
-        return embedding.embed(text, dimensions, self._group_of)
+        return embedding.embed(text, dimensions, self._phrases.groups)
 
-    async def reply(self, ask: Ask) -> AsyncIterator[Piece]:
-        for n, piece in enumerate(self._pieces(ask), 1):
+    async def reply(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+        plan = await self._plan(ask)
+        for n, piece in enumerate(self._pieces(ask, plan), 1):
             yield piece
-            if n % 32 == 0:
+            if n % TURN == 0:
                 await asyncio.sleep(0)
 
-    def _pieces(self, ask: Ask) -> Iterator[Piece]:
+    async def _plan(self, ask: Ask) -> Plan:
+        """What to say. Plans for plain texts are kept, because a class often asks the same."""
+        key = ""
+        if ask.format is None and not ask.tools and not any(m.get("images") for m in ask.messages):
+            key = repr((ask.messages, ask.raw, bool(ask.think)))
+            if key in self._plans:
+                return self._plans[key]
+        about = talk.read(ask, self._phrases, await vision.looks(ask.messages))
+        if listed := values.asked_for(about):
+            about.facts["extracted"] = listed
+        if self._room[0] <= 0 or len(self._plans) >= PLANS:
+            self._plans, self._room = {}, [PLACES]
+        keep = 0 < len(key) <= LONGEST_KEPT
+        room = self._room if keep else [0]
+        plan = Plan(
+            calls.wanted(about, ask.tools, ask.tool_choice),
+            start(self._says(self._phrases.data["thinking"][0], about), room) if ask.think else None,
+            start(self._symbol(ask, about), room),
+        )
+        if keep:
+            self._plans[key] = plan
+        return plan
+
+    def _pieces(self, ask: Ask, plan: Plan) -> Iterator[Piece]:
         random = Random(hashlib.sha256(ask.seed.encode()).digest())
-        facts = _facts(ask, self._data["capitals"])
         left = ask.options["num_predict"]
         left = left if left >= 0 else 2 * ask.options["num_ctx"]
-        call = self._tool_call(ask, facts)
-        if ask.think:
-            for piece in self._write(self._says(self._data["thinking"][0], facts), ask, random, left):
+        if plan.thinking:
+            for piece in self._write(plan.thinking, ask, random, left):
                 left -= piece.tokens
                 if piece.done == "length":
                     yield piece
                     return
                 yield Piece(thinking=piece.text, tokens=piece.tokens)
-        if call is not None:
-            yield Piece(tool_call=call, tokens=tokens.count(json.dumps(call)))
+        if plan.calls:
+            for call in plan.calls:
+                yield Piece(tool_call=call, tokens=tokens.count(json.dumps(call)))
             yield Piece(done="stop")
             return
-        yield from self._write(self._symbol(ask, facts), ask, random, left, strays=ask.format is None)
+        yield from self._write(plan.said, ask, random, left, strays=ask.format is None)
 
     # --- which words ------------------------------------------------------------------------------
 
-    def _symbol(self, ask: Ask, facts: dict[str, str]) -> Symbol:
-        def values(name: str) -> Symbol:
-            return self._value(name, facts)
-
-        if ask.format == "json":
-            return schema.anything(values)
-        if isinstance(ask.format, dict):
-            return schema.symbol(ask.format, values)
+    def _symbol(self, ask: Ask, about: Talk) -> Symbol:
         if ask.raw is not None:
-            return self._says(self._data["continuing"][0], facts)
-        asked = _words(facts["asked"])
-        for topic in self._data["topic"]:
-            if topic.get("needs", "asked") not in facts:
-                continue
-            if "asks" not in topic or any(_holds(asked, self._asks[phrase]) for phrase in topic["asks"]):
-                return self._styled(self._says(topic, facts), ask, facts)
-        raise LookupError("phrases.toml has no topic for everything else")
+            return self._says(self._phrases.data["continuing"][0], about)
+        if ask.format == "json":
+            return self._json(about)
+        if isinstance(ask.format, dict):
+            return self._fitting(ask.format, about)
+        return self._styled(about)
 
-    def _styled(self, said: Symbol, ask: Ask, facts: dict[str, str]) -> Symbol:
-        rules = _words(" ".join(m["content"] for m in ask.messages if m["role"] in ("system", "developer")))
-        for style in self._data["style"]:
-            if any(_holds(rules, _words(phrase)) for phrase in style["asks"]):
-                before, after = (self._choice(_options(style[where]), facts) for where in ("before", "after"))
-                return (before, said, after)
+    def _topic(self, about: Talk) -> dict[str, Any]:
+        """The first topic that fits the task, or else the whole message; the last topic fits everything."""
+        *topics, rest = self._phrases.data["topic"]
+        for text in dict.fromkeys((about.task, about.asked[:ASKED])):
+            for topic in topics:
+                needs = topic.get("needs", [])
+                needs = [needs] if isinstance(needs, str) else needs
+                if all(need in about.facts for need in needs) and (
+                    "asks" not in topic or any(about.holds(phrase, text) for phrase in topic["asks"])
+                ):
+                    return topic
+        return rest
+
+    def _said(self, about: Talk) -> Symbol:
+        return self._says(self._topic(about), about)
+
+    def _says(self, topic: dict[str, Any], about: Talk) -> Symbol:
+        return self._choice(self._phrases.ways(topic, about.language), about)
+
+    def _choice(self, options: list[phrases.Way], about: Talk) -> Symbol:
+        return Choice(tuple((weight, self._text(text, about)) for weight, text in options))
+
+    def _text(self, text: str, about: Talk) -> Symbol:
+        literal, *rest = phrases.parts(text)
+        made: list[Symbol] = [literal]
+        for word, literal in zip(rest[::2], rest[1::2], strict=True):
+            made += [self._word(word, about), literal]
+        return tuple(made)
+
+    def _word(self, word: str, about: Talk) -> Symbol:
+        if word in about.facts:
+            return about.facts[word]
+        if word == "reply":
+            return self._said(about)
+        if word in ("long", "remarks"):
+            rule = "event" if word == "long" else "remark"
+            wanted = about.facts.get("words_wanted", "6")
+            return self._sentences(rule, int(str(wanted)), about)
+        if word in self._phrases.data["rules"]:
+            return self._choice(self._phrases.rule(word, about.language), about)
+        return "that"
+
+    def _sentences(self, rule: str, number: int, about: Talk) -> Symbol:
+        """`number` sentences of `rule`, each made when it is reached: any number costs the same.
+
+        Each way of saying is three times as likely where its turn comes, so that not even temperature 0 says
+        the same again and again.
+        """
+        options = self._phrases.rule(rule, about.language)
+        turns = [
+            self._choice(
+                [
+                    (weight * (3 * options[0][0] if i == turn else 1), text)
+                    for i, (weight, text) in enumerate(options)
+                ],
+                about,
+            )
+            for turn in range(len(options))
+        ]
+
+        def after(n: int) -> Symbol:
+            if n >= number:
+                return ""
+            gap = "" if n == 0 else "\n\n" if n % 6 == 0 else " "
+            return (gap, turns[n % len(turns)], lambda: after(n + 1))
+
+        return after(0)
+
+    # --- in which manner --------------------------------------------------------------------------
+
+    def _styled(self, about: Talk) -> Symbol:
+        styles = [style for style in self._phrases.data["style"] if self._is_wanted(style, about)]
+        forms = [style["form"] for style in styles if "form" in style]
+        said = self._formed(forms, about)
+        manners = [style for style in styles if "before" in style]
+        if not manners and talk.speaking_persona(about) and not about.facts.get("tool"):
+            manners = [style for style in self._phrases.data["style"] if style.get("needs") == "persona"]
+        for style in manners[:1]:
+            before, after = (
+                self._choice(phrases.ways(style.get(f"{where}_{about.language}", style[where])), about)
+                for where in ("before", "after")
+            )
+            said = (before, said, after)
+        if begin := _told_to(about.system, "start|begin"):
+            said = (begin + " ", said)
+        if end := _told_to(about.system, "end|finish|close"):
+            said = (said, " " + end)
+        for form in forms:
+            if form in _CHANGES:
+                said = mapped(said, _CHANGES[form])
         return said
 
-    def _says(self, topic: dict[str, Any], facts: dict[str, str]) -> Symbol:
-        return self._choice(_options(topic["says"]), facts)
+    def _is_wanted(self, style: dict[str, Any], about: Talk) -> bool:
+        if style.get("needs"):
+            return False
+        system = any(holds(about.system, phrase) for phrase in style["asks"])
+        return system or any(about.holds(phrase) for phrase in style.get("asked", ()))
 
-    def _choice(self, options: list[tuple[float, str]], facts: dict[str, str]) -> Symbol:
-        return Choice(tuple((weight, self._text(text, facts)) for weight, text in options))
+    def _formed(self, forms: list[str], about: Talk) -> Symbol:
+        if "haiku" in forms:
+            return self._choice(self._phrases.rule("haiku", about.language), about)
+        if "json" in forms:
+            return self._json(about)
+        topic = self._topic(about)
+        if "word" in forms:
+            return self._one_word(topic, about)
+        options = self._phrases.ways(topic, about.language)
+        if "terse" in forms:
+            options = [min(options, key=lambda way: len(way[1]))]
+        said = self._choice(options, about)
+        return ("- ", mapped(said, _bulleted)) if "bullets" in forms and "items" not in about.facts else said
 
-    def _text(self, text: str, facts: dict[str, str]) -> Symbol:
-        literal, *rest = re.split(r"\{(\w+)\}", text)
-        parts: list[Symbol] = [literal]
-        for name, literal in zip(rest[::2], rest[1::2], strict=True):
-            parts.append(facts[name] if name in facts else self._choice(self._rules[name], facts))
-            parts.append(literal)
-        return tuple(parts)
+    def _one_word(self, topic: dict[str, Any], about: Talk) -> Symbol:
+        if "word" in topic:
+            return self._choice(phrases.ways(topic["word"]), about)
+        shortest = min(self._phrases.ways(topic, about.language), key=lambda way: len(way[1]))
+        text = drawn(self._text(shortest[1], about))
+        spoken = [word for word in re.findall(r"[\w'-]+", text) if word.lower() not in embedding.LITTLE]
+        return max(spoken or ["Yes"], key=len).capitalize() + "."
 
-    def _value(self, name: str, facts: dict[str, str]) -> Symbol:
-        known = self._data["values"]
-        options = self._choice(_options(known.get(name.lower(), known["anything"])), facts)
-        said = facts.get("names", "").split("\n")
-        if name.lower() in ("city", "location", "country", "name") and said[0]:
-            return Choice((*((6.0, word) for word in said), (1.0, options)))
-        return options
+    # --- JSON -------------------------------------------------------------------------------------
 
-    # --- tools ------------------------------------------------------------------------------------
+    def _json(self, about: Talk) -> Symbol:
+        """An object of the fields the message names, or of one field with the reply."""
+        keys = _fields(about.asked[:ASKED], f"{about.task}\n{about.system[:ASKED]}")
+        if not keys:
+            return self._fitting({"type": "object"}, about)
+        properties = {key: self._guessed(key, about) for key in keys}
+        return self._fitting({"type": "object", "properties": properties, "required": keys}, about)
 
-    def _tool_call(self, ask: Ask, facts: dict[str, str]) -> dict[str, Any] | None:
-        functions = [tool.get("function", {}) for tool in ask.tools]
-        if not functions or ask.tool_choice == "none" or "answer" in facts:
-            return None
-        asked = _words(facts["asked"] + " tool")
-        for function in functions:
-            named = _words(f"{function.get('name', '')} {function.get('description', '')}".replace("_", " "))
-            if ask.tool_choice == function.get("name") or (
-                ask.tool_choice in ("auto", "required") and set(asked) & (set(named) - _EVERYDAY)
-            ):
-                return self._call(function, facts)
-        return self._call(functions[0], facts) if ask.tool_choice == "required" else None
+    def _guessed(self, key: str, about: Talk) -> dict[str, Any]:
+        own = values.name_words(key)
+        if own[0] in ("is", "has", "can"):
+            return {"type": "boolean"}
+        listed = self._phrases.data["lists"]
+        if (own[-1] in listed or own[-1].endswith("s")) and values.found(about, key, {"type": "array"}):
+            return {"type": "array", "items": {"type": "string"}}
+        known = self._phrases.data["values"].get(own[-1], [""])[0].rpartition("| ")[2]
+        if (
+            known.isdigit()
+            or own[-1] in ("id", "amount", "total")
+            or values.found(about, key, {"type": "integer"})
+        ):
+            return {"type": "number"}
+        return {"type": "string"}
 
-    def _call(self, function: dict[str, Any], facts: dict[str, str]) -> dict[str, Any]:
-        wanted = function.get("parameters") or {"type": "object"}
-        walk = Walk(schema.symbol(wanted, lambda name: self._value(name, facts)))
-        text = ""
-        while (token := walk.probabilities()[0][0]) != END:
-            text += token
-            walk.follow(token)
-        return {"name": function.get("name", ""), "arguments": json.loads(text)}
+    def _fitting(self, wanted: dict[str, Any], about: Talk) -> Symbol:
+        def found(name: str, rule: dict[str, Any]) -> list[Any]:
+            made = values.found(about, name, rule, about.users[-1:])
+            return made or (
+                values.found(about, name, rule, about.users[-6:-1]) if len(about.users) > 1 else []
+            )
+
+        def words(name: str) -> Symbol:
+            known = self._phrases.data["values"]
+            lines = known.get(name.lower()) or known.get(values.name_words(name)[-1]) or known["anything"]
+            return self._choice(phrases.ways(lines), about)
+
+        return schema.symbol(wanted, found, words)
 
     # --- token by token ---------------------------------------------------------------------------
 
     def _write(
-        self, symbol: Symbol, ask: Ask, random: Random, left: int, strays: bool = False
+        self, place: Place, ask: Ask, random: Random, left: int, strays: bool = False
     ) -> Iterator[Piece]:
-        walk, held = Walk(symbol), Held(ask.options["stop"])
-        written: list[str] = []
+        held = Held(ask.options["stop"])
+        recent, first = Recent(ask.options["repeat_last_n"]), True
         while True:
             if left <= 0:
                 yield held.rest("length")
                 return
-            heads = walk.probabilities()
-            candidates = self._with_strays(heads) if strays else heads
-            token = pick(candidates, ask.options, random, written)
+            candidates = self._with_strays(place) if strays else place.probabilities
+            token = pick(candidates, ask.options, random, recent, place.kept)
             if token == END:
                 yield held.rest("stop")
                 return
-            walk.follow(token if token in dict(heads) else heads[0][0])
-            if not written and token.startswith(" ") and ask.raw is None:
+            place = place.follow(token if place.may(token) else place.probabilities[0][0])
+            recent.add(token)
+            if first and token.startswith(" ") and ask.raw is None:
                 token = token[1:] or token
-            written.append(token)
+            first = False
             left -= 1
             logprob = (_logprob(candidates, token, ask.logprobs),) if ask.logprobs is not None else ()
             piece = held.add(token, logprob)
@@ -185,10 +328,13 @@ class Script:
                 if piece.done:
                     return
 
-    def _with_strays(self, heads: Candidates) -> Candidates:
-        known = dict(heads)
-        strays = [pair for pair in self._strays if pair[0] not in known]
-        return [(token, share * (1 - STRAY_MASS)) for token, share in heads] + strays
+    def _with_strays(self, place: Place) -> Candidates:
+        found = place.kept.get("strays")
+        if found is None:
+            strays = [pair for pair in self._strays if not place.may(pair[0])]
+            found = [(token, share * (1 - STRAY_MASS)) for token, share in place.probabilities] + strays
+            place.kept["strays"] = found
+        return found
 
 
 class Held:
@@ -196,6 +342,7 @@ class Held:
 
     def __init__(self, stops: list[str]) -> None:
         self.stops = [stop for stop in stops if stop]
+        self._starts = tuple({stop[:n] for stop in self.stops for n in range(1, len(stop))})
         self.text = ""
         self.logprobs: tuple[Logprob, ...] = ()
         self.tokens = 0
@@ -209,12 +356,7 @@ class Held:
             if at >= 0:
                 self.text = self.text[:at]
                 return self.rest("stop")
-        waiting = any(
-            self.text.endswith(stop[:n])
-            for stop in self.stops
-            for n in range(1, min(len(stop), len(self.text) + 1))
-        )
-        return None if waiting else self.rest("")
+        return None if self.text.endswith(self._starts) else self.rest("")
 
     def rest(self, done: str) -> Piece:
         piece = Piece(text=self.text, logprobs=self.logprobs, tokens=self.tokens, done=done)
@@ -228,70 +370,47 @@ def _logprob(candidates: Candidates, token: str, top: int) -> Logprob:
     return Logprob(token, math.log(own), likeliest)
 
 
-def _options(lines: list[str]) -> list[tuple[float, str]]:
-    options = []
-    for line in lines:
-        weight, bar, text = line.partition(" | ")
-        options.append((float(weight), text) if bar else (1.0, line))
-    return options
+# --- pictures, manners and fields ------------------------------------------------------------------
 
 
-def _asked(topics: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    for topic in topics:
-        for phrase in topic.get("asks", ()):
-            yield topic["name"], phrase
+def _told_to(system: str, verbs: str) -> str:
+    """What a system message wants every reply to begin or end with."""
+    found = re.search(
+        rf"\b(?:{verbs})s?\b[^.!?\n]{{0,40}}? (?:with|by saying)(?: the words?| the phrase)?\s*:?\s*"
+        r"(?:[\"'“„](.{1,80}?)[\"'”“]|([^\"'“„.\n]{1,80}?[!?.]?)(?:\s|$))",
+        system[:ASKED],
+        re.IGNORECASE,
+    )
+    return next((text for text in found.groups() if text), "") if found else ""
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[\w']+", text.lower())
+def _bulleted(text: str) -> str:
+    return re.sub(r"(?<=[.!?]) (?=\S|$)", "\n- ", text)
 
 
-def _holds(text: list[str], phrase: list[str]) -> bool:
-    return any(text[i : i + len(phrase)] == phrase for i in range(len(text) - len(phrase) + 1))
-
-
-# --- what the conversation gives ------------------------------------------------------------------
-
-_EVERYDAY = embedding.LITTLE | {"get", "use", "what", "which", "current", "tool"}
-_SUM = re.compile(r"(-?\d+)\s*(\+|-|\*|x|×|plus|minus|times)\s*(-?\d+)")
-_NAME = re.compile(r"(?:my name is|i am called|call me|i'm called)\s+([^\W\d_][\w-]*)", re.IGNORECASE)
-_SUBJECT = re.compile(
-    r"^(?:please |can you |could you )?"
-    r"(?:tell me (?:about )?|explain |describe |what (?:is|are) |who (?:is|was) |why (?:is|are|do|does) |"
-    r"how (?:do|does|can) (?:i |you |we )?|write (?:about )?|give me |translate )?(?:the |an? )?",
+_CHANGES = {"upper": str.upper, "lower": str.lower}
+_FIELDS = re.compile(
+    r"(?:json(?: object)?,? (?:with|containing|mit|avec|con)(?: the| these| a| an)*"
+    r"(?: keys?| fields?| propert(?:y|ies)| attributes?)?"
+    r"|keys?|fields?|propert(?:y|ies)|attributes?|schlüsseln?|feldern?|champs|claves|campos)"
+    r"(?: named| called| the| are)*\s*:?\s*"
+    r"((?:[\"'`]?\w+[\"'`]?(?:\s*\([^)]*\))?(?:\s*,\s*(?:and\s+)?|\s+(?:and|und|et|y|e)\s+))*[\"'`]?\w+[\"'`]?)",
     re.IGNORECASE,
 )
 
 
-def _facts(ask: Ask, capitals: dict[str, str]) -> dict[str, str]:
-    users = [m["content"] for m in ask.messages if m["role"] == "user"]
-    asked = ask.raw if ask.raw is not None else users[-1] if users else ""
-    asked = asked[:4000]
-    facts = {"asked": asked, "subject": _SUBJECT.sub("", asked.strip()).strip(" .?!\n")[:80] or "that"}
-    for text in users:
-        if found := _NAME.search(text[:4000]):
-            facts["name"] = found[1]
-    for country, capital in capitals.items():
-        if country.lower() in asked.lower():
-            facts |= {"city": country, "capital": capital}
-    if found := _SUM.search(asked):
-        left, sign, right = int(found[1][:15]), found[2], int(found[3][:15])
-        facts["result"] = str(
-            left + right if sign in "+plus" else left - right if sign in "-minus" else left * right
-        )
-    if numbers := re.findall(r"\d+", asked) or [
-        str(_NUMBERS.index(w)) for w in _words(asked) if w in _NUMBERS[1:]
-    ]:
-        facts["number"] = numbers[-1]
-        facts["count"] = ", ".join(str(n) for n in range(1, min(int(numbers[-1][:4]), 500) + 1))
-    elif "hundred" in asked:
-        facts["count"] = ", ".join(str(n) for n in range(1, 101))
-    names = re.findall(r"(?<![.!?]\s)(?<!^)\b[A-Z][a-z]+(?:\s[A-Z][a-z]+)?", asked)
-    if names:
-        facts["names"] = "\n".join(dict.fromkeys(names))
-    last = ask.messages[-1] if ask.messages else {}
-    if last.get("role") == "tool":
-        facts |= {"answer": last["content"][:2000], "tool": last.get("tool_name") or "the tool"}
-    if pictures := last.get("images"):
-        facts["pictures"] = "a picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
-    return facts
+def _fields(shown: str, told: str) -> list[str]:
+    """The names of fields a message wants in its JSON: those of an object it shows, or those it names."""
+    example = re.search(r"\{\s*\"\w+\"\s*:.*?\}", shown, re.DOTALL)
+    if example and (keys := re.findall(r"\"(\w+)\"\s*:", example[0])):
+        return list(dict.fromkeys(keys))[:20]
+    found = _FIELDS.search(told)
+    if not found:
+        return []
+    listed = re.sub(r"\([^)]*\)", "", found[1])
+    keys = re.split(r"\s*,\s*(?:and\s+)?|\s+(?:and|und|et|y|e)\s+", listed)
+    keys = [key.strip(" \"'`") for key in keys]
+    return [key for key in dict.fromkeys(keys) if key and key.lower() not in _NO_FIELDS][:20]
+
+
+_NO_FIELDS = {"a", "of", "the", "your", "only", "no", "any", "this", "following", "reply", "answer"}
