@@ -22,6 +22,7 @@ COMMANDS = {  # name: the module whose main(argv) it is, what it does
     "lab": ("helpers.lab", "open the lessons in JupyterLab"),
     "test": ("helpers.checks", "check everything: style, types, helpers, every notebook"),
     "doctor": ("helpers.doctor", "say what is installed, what is wrong, and the fix for each"),
+    "clean": ("helpers.clean", "delete the models that lessons made (their names begin with course-)"),
     "practice": ("helpers.practice.server", "run the practice server in this terminal"),
 }
 

@@ -1,4 +1,4 @@
-"""Command lines as processes: their words, how one is started in a terminal of its own, and how it is ended."""
+"""Command lines as processes: their words, how one gets a terminal of its own, and how it is ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ BLOCK = 65536  # bytes
 PIECE = 512  # bytes written to a terminal at once
 
 # Makes the terminal the controlling one of the session that this process leads, then becomes the command.
-TAKE_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 def words(command: str | Sequence[str]) -> list[str]:

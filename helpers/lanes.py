@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import httpx
 from dotenv import dotenv_values
 
+from helpers import exercises
 from helpers.errors import CourseError
 from helpers.practice import launcher, process, toml
 from helpers.show import visible
@@ -37,6 +38,8 @@ MODELS = Path(__file__).with_name("models.toml")
 LANES = ("practice", "ollama", "cloud")
 CAPABILITIES = {  # role: what a model must be able to do for it
     "chat": "completion",
+    "sampling": "completion",
+    "calling": "tools",
     "ollama": "completion",
     "tools": "tools",
     "thinking": "thinking",
@@ -89,6 +92,28 @@ class Lesson:
     def __repr__(self) -> str:
         return self.sentence
 
+    def check(self, exercise: str, value: Any = None) -> exercises.Graded:
+        """Grade the request that was sent for an exercise; `value` is what the exercise asks for."""
+        return exercises.check(self.name, exercise, value)
+
+    def hint(self, exercise: str) -> exercises.Told:
+        """The next hint for an exercise, under those already seen."""
+        return exercises.hint(self.name, exercise)
+
+    def solution(self, exercise: str) -> exercises.Told:
+        """One way to solve an exercise."""
+        return exercises.solution(self.name, exercise)
+
+    def progress(self) -> exercises.Drawing:
+        """How far you are with the exercises of all lessons, from a file on this machine."""
+        return exercises.report(_lessons())
+
+    def clean(self) -> str:
+        """Delete the models that lessons made, those whose names begin with course-; say which."""
+        from helpers import clean
+
+        return clean.remove(clean.made_here())
+
 
 def lesson(name: str) -> Lesson:
     """Begin a lesson: choose who answers and set the environment for it. Run it again after editing `.env`.
@@ -97,15 +122,18 @@ def lesson(name: str) -> Lesson:
         CourseError: there is no such lesson; and all that choose() raises.
     """
     global _chosen
-    lessons = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
-    if name not in lessons:
-        raise CourseError(f"There is no lesson {name!r}. {_nearest(name, lessons)}")
+    if name not in _lessons():
+        raise CourseError(f"There is no lesson {name!r}. {_nearest(name, _lessons())}")
     _chosen = choose()
     _lay(_chosen.environ)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None and keep_alive not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", keep_alive)
     return Lesson(name, _chosen.name, _chosen.sentence, _chosen.models)
+
+
+def _lessons() -> list[str]:
+    return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 
 def choose() -> Lane:
@@ -303,6 +331,8 @@ def _installed(url: str, names: dict[str, str]) -> Models:
 
 
 def _can(client: httpx.Client, url: str, model: dict[str, Any], capability: str) -> bool:
+    if model["name"].startswith("course-"):  # a lesson made it, and a lesson removes it
+        return False
     if model.get("remote_host") or model["name"].endswith("cloud"):  # not on this machine
         return False
     if "able" not in model:  # /api/tags says it too, but calls some embedding models chat models

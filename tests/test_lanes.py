@@ -270,6 +270,8 @@ def test_missing_models_are_replaced_by_the_smallest_that_can(ollama: Callable[.
     lane = choose()
     assert dict(lane.models) == {
         "chat": "small:1b",
+        "sampling": "small:1b",
+        "calling": "big:70b",
         "ollama": "small:1b",
         "tools": "big:70b",
         "embedding": "embedder",
@@ -287,7 +289,8 @@ def test_missing_models_are_replaced_by_the_smallest_that_can(ollama: Callable[.
 def test_an_ollama_without_models_says_what_to_pull(ollama: Callable[..., Ollama]) -> None:
     address = ollama([]).address
     assert choose().sentence == (
-        f"your Ollama 0.32.15 at {address} · for chat, ollama, tools run: ollama pull llama3.2"
+        f"your Ollama 0.32.15 at {address}"
+        " · for chat, sampling, calling, ollama, tools run: ollama pull llama3.2"
         " · for thinking run: ollama pull qwen3:0.6b · for vision run: ollama pull gemma3:4b"
         " · for embedding run: ollama pull all-minilm"
     )
@@ -297,7 +300,7 @@ def test_what_ollama_does_not_say_about_a_model(ollama: Callable[..., Ollama]) -
     """An old one says nothing: then it can chat. One that cannot be shown can do nothing."""
     old, broken = {"name": "old", "size": 2, "shown": {}}, {"name": "b", "size": 1, "shown": {"error": "x"}}
     running = ollama([broken, old])
-    assert dict(choose().models) == {"chat": "old", "ollama": "old"}
+    assert dict(choose().models) == {"chat": "old", "sampling": "old", "ollama": "old"}
     assert sum(path == "/api/show" for path, _ in running.asked) == 2
 
 
