@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -58,7 +59,8 @@ def remove(names: list[str]) -> str:
     for name in names:
         if not name.startswith(OURS):
             raise CourseError(f"{name} is not the course's: only names that begin with {OURS} are deleted.")
-        _ask("POST", "/api/generate", {"model": name, "keep_alive": 0})
+        with suppress(CourseError):  # a cloud model is not in this machine's memory
+            _ask("POST", "/api/generate", {"model": name, "keep_alive": 0})
         _ask("DELETE", "/api/delete", {"model": name})
     return f"Deleted: {', '.join(names)}." if names else "There was nothing to delete."
 

@@ -132,10 +132,16 @@ def open_terminal(page: Page) -> None:
     page.wait_for_function("window.jupyterapp?.commands.hasCommand('terminal:create-new')", timeout=STARTED)
     page.evaluate(TERMINAL)
     page.wait_for_function(f"({SCREEN})().length > 0", timeout=STARTED)
-    page.locator(".jp-Terminal").click()
 
 
 def screen(page: Page, until: str) -> str:
     """What the terminal shows, as soon as `until` is on it."""
     page.wait_for_function(f"text => ({SCREEN})().includes(text)", arg=until, timeout=STARTED)
     return page.evaluate(SCREEN)
+
+
+def type_line(page: Page, line: str) -> None:
+    """Type a line and Enter into the terminal, wherever the focus went in the meantime."""
+    page.locator(".jp-Terminal").click()
+    page.wait_for_function("document.activeElement?.classList.contains('xterm-helper-textarea')")
+    page.keyboard.type(f"{line}\r")

@@ -57,27 +57,29 @@ def test_lab_opens_on_the_first_lesson_and_all_of_it_runs(page: Any, address: st
     assert hosts <= {"localhost", "127.0.0.1"}, hosts
 
 
+@pytest.mark.timeout(300)
 def test_a_chat_in_a_terminal_of_the_lab(page: Any, address: str) -> None:
     """Question, stop in the middle of a reply, question again, and out."""
     page.goto(address, wait_until="domcontentloaded")
     page.wait_for_function(browser.IDLE, timeout=browser.STARTED)
     browser.open_terminal(page)
-    page.keyboard.type("ollama run llama3.2\r")
+    browser.type_line(page, "ollama run llama3.2")
     browser.screen(page, ">>> Send a message")
-    page.keyboard.type("Why is the sky blue?\r")
+    browser.type_line(page, "Why is the sky blue?")
     browser.screen(page, ".\n\n>>> Send a message")
-    page.keyboard.type("/set parameter num_predict 3000\r")
+    browser.type_line(page, "/set parameter num_predict 3000")
     browser.screen(page, "Set parameter 'num_predict' to '3000'")
-    page.keyboard.type("Write a very long story about the sea\r")
+    browser.type_line(page, "Write a very long story about the sea")
     browser.screen(page, ". ")
     page.keyboard.press("Control+c")
-    page.keyboard.type("/show parameters\r")
+    browser.type_line(page, "/show parameters")
     browser.screen(page, "num_predict")
-    page.keyboard.type("/bye\r")
-    page.keyboard.type("echo ended $?\r")
+    browser.type_line(page, "/bye")
+    browser.type_line(page, "echo ended $?")
     browser.screen(page, "ended 0")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("lesson", ["02_run_interactively", "05_manage_models", "07_serve_ps_stop"])
 def test_a_lesson_of_the_command_runs_in_the_browser(page: Any, address: str, lesson: str) -> None:
     page.goto(address, wait_until="domcontentloaded")
