@@ -27,6 +27,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SERVERS = ("OLLAMA_", "OPENAI_")
 STARTED = 120_000  # milliseconds for a lab or a kernel to start on a busy machine
 
 IDLE = """() => {
@@ -67,7 +68,12 @@ def lab(folder: Path) -> Iterator[str]:
     settings = folder / "jupyterlab_settings_dir" / "@jupyterlab" / "docmanager-extension"
     settings.mkdir(parents=True)
     (settings / "plugin.jupyterlab-settings").write_text('{"autosave": false}')  # a test changes no lesson
-    environ = {**os.environ, **private, "COURSE_HOME": str(folder / "home")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(SERVERS)}
+    environ = {
+        **ours,
+        **private,
+        "COURSE_HOME": str(folder / "home"),
+    }  # nothing of a lesson another test began
     command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--LabApp.expose_app_in_browser=True"]
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
@@ -142,6 +148,7 @@ def screen(page: Page, until: str) -> str:
 
 def type_line(page: Page, line: str) -> None:
     """Type a line and Enter into the terminal, wherever the focus went in the meantime."""
+    page.evaluate("window.jupyterapp.shell.activateById(window.terminal.parent.id)")
     page.locator(".jp-Terminal").click()
     page.wait_for_function("document.activeElement?.classList.contains('xterm-helper-textarea')")
     page.keyboard.type(f"{line}\r")
