@@ -81,7 +81,7 @@ def public_part(value: Any) -> Iterator[Point]:
     if private:
         return
     missing = f"{short(value[:24])} is no public key: it is to begin with ssh-ed25519."
-    if re.fullmatch(r"[\w-]{60,}={0,2}", value):
+    if value.startswith("c3NoLWVk"):  # base64 of the line's first letters, ssh-ed
         missing = "That is packed for a web address. Hand it in as it stands in the file."
     if value.endswith(".pub"):
         missing = "That is the name of the file. Hand in what it holds."
