@@ -60,7 +60,7 @@ def pirate(value: Any) -> Iterator[Point]:
     kept = {"role": "user", "content": "Tell me a fun fact"} in messages
     yield Point(kept, "the question is kept", "The question is to stay, in a message of the role user.")
     if kept:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)
 
 
 @exercise(

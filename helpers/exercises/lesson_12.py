@@ -72,7 +72,7 @@ def one_word(value: Any) -> Iterator[Point]:
     kept = {"role": "user", "content": "What colour is the sky at noon?"} in messages
     yield Point(kept, "the question is unchanged", "The question is to stay as it was, in a user message.")
     if kept and roles[0] in told:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)
 
 
 @exercise(
@@ -163,4 +163,4 @@ def mend(value: Any) -> Iterator[Point]:
     for role, what in (("system", "instruction"), ("assistant", "answer before"), ("user", "question")):
         yield Point(role in roles, f"the {what} is kept", f"The {what} has gone too; it did no harm.")
     if roles == ["system", "assistant", "user"]:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)

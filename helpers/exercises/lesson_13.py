@@ -11,10 +11,6 @@ from helpers.exercises.grading import Point, exercise, short
 PATH = "/chat/completions"
 
 
-def _accepted(sent: seen.Request) -> Point:
-    return Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -57,7 +53,7 @@ def likeliest(value: Any) -> Iterator[Point]:
     right = _is_number(given) and given == 0
     yield Point(right, "nothing is left to chance", missing)
     if right:
-        yield _accepted(sent)
+        yield seen.accepted(sent)
 
 
 @exercise(
@@ -101,7 +97,7 @@ def limit(value: Any) -> Iterator[Point]:
     right = _is_number(given) and given == 500
     yield Point(right, "at most 500 tokens, thoughts included", missing)
     if right and "max_tokens" not in sent.fields:
-        yield _accepted(sent)
+        yield seen.accepted(sent)
 
 
 @exercise(
@@ -152,4 +148,4 @@ def three(value: Any) -> Iterator[Point]:
         "At temperature 0 all three would be the same.",
     )
     if three_asked and stops:
-        yield _accepted(sent)
+        yield seen.accepted(sent)

@@ -126,7 +126,7 @@ def bill(value: Any) -> Iterator[Point]:
     asked = isinstance(options, dict) and options.get("include_usage") is True
     yield Point(asked, "the last chunk holds the usage", missing)
     if asked and flag is True:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)
 
 
 @exercise(

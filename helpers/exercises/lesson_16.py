@@ -154,7 +154,7 @@ def answer(value: Any) -> Iterator[Point]:
     told = isinstance(content, str) and "24" in content
     yield Point(told, "the content is the result as text", missing)
     if role == "tool" and given in calls and told:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)
 
 
 @exercise(

@@ -144,4 +144,4 @@ def refused(value: Any) -> Iterator[Point]:
     limited = limit == 100 and "max_tokens" not in sent.fields
     yield Point(limited, "the limit has the name that a reasoning model takes", missing)
     if whole and known and limited:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)

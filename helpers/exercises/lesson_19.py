@@ -156,4 +156,4 @@ def roomier(value: Any) -> Iterator[Point]:
     kept = options.get("num_predict") == 30
     yield Point(kept, "the other option is kept", "`num_predict` was 30 and is to stay.")
     if right and kept:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)

@@ -64,7 +64,7 @@ def third_tool(value: Any) -> Iterator[Point]:
     needed = "number" in (schema.get("required") or [])
     yield Point(needed, "and it is required", "A model may leave `number` out: see `required`.")
     if kept and kind == "integer" and needed:
-        yield Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
+        yield seen.accepted(sent)
 
 
 @exercise(

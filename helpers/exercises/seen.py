@@ -15,7 +15,7 @@ import httpx
 
 from helpers.clean import OURS
 from helpers.errors import CourseError
-from helpers.exercises.grading import short
+from helpers.exercises.grading import Point, short
 from helpers.practice import cli_parse
 from helpers.terminal import Result
 from helpers.wire import Exchange, send
@@ -95,6 +95,11 @@ class Line:
         """What the command said when it failed; empty if it did not."""
         said = self.result.stderr.strip().splitlines() if self.result.returncode else []
         return said[-1] if said else ""
+
+
+def accepted(sent: Request) -> Point:
+    """Whether the server answers the request with 200; it is sent for this if it was not yet."""
+    return Point(sent.status == 200, "the server takes it", f"The server said: {sent.error}")
 
 
 def command(value: Any) -> Line:

@@ -286,13 +286,17 @@ class Line:
             _write(right(wide))
 
     def left_word(self) -> None:
+        self._back_a_word(self.left)
+
+    def _back_a_word(self, step: Callable[[], None]) -> None:
+        """Step over the blanks before the cursor, then over the word before them."""
         found = False
         while self.place > 0:
             if self.letters[self.place - 1] != " ":
                 found = True
             elif found:
                 break
-            self.left()
+            step()
 
     def right_word(self) -> None:
         while self.place < len(self.letters):
@@ -454,13 +458,7 @@ class Line:
             self.delete()
 
     def delete_word(self) -> None:
-        found = False
-        while self.place > 0:
-            if self.letters[self.place - 1] != " ":
-                found = True
-            elif found:
-                break
-            self.remove()
+        self._back_a_word(self.remove)
 
     # --- the screen
 

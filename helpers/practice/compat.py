@@ -11,7 +11,8 @@ import json
 import re
 import struct
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.requests import Request
@@ -145,12 +146,22 @@ def reply_line(value: Any, status: int = 200, kind: str = BARE_JSON, end: bytes 
     return Response(encode(value) + end, status, headers={"content-type": kind})
 
 
-def refused_openai(refusal: Refusal, in_middleware: bool) -> Response:
+@contextmanager
+def middleware() -> Iterator[None]:
+    """What is refused in here never reaches Ollama's own handler, and is told in another form."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.in_middleware = True
+        raise
+
+
+def refused_openai(refusal: Refusal) -> Response:
     if refusal.status in CLOUDS:
         return refused(refusal)
     kind = ERROR_TYPES.get(refusal.status, "api_error")
     body = {"error": {"message": refusal.text, "type": kind, "param": None, "code": None}}
-    if in_middleware:
+    if refusal.in_middleware:
         return reply_line(body, refusal.status, JSON, b"")
     return reply_line(body, refusal.status)
 
@@ -162,14 +173,12 @@ async def chat_completions(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        asked = read_body(body, CHAT)
-        native = _native_chat(asked)
-    except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=True)
-    try:
+        with middleware():
+            asked = read_body(body, CHAT)
+            native = _native_chat(asked)
         started = await start_chat(practice, native, stamp)
     except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=False)
+        return refused_openai(refusal)
     head = {
         "id": f"chatcmpl-{stamp.number(999)}",
         "object": "chat.completion",
@@ -394,14 +403,12 @@ async def completions(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        asked = read_body(body, COMPLETION)
-        native = _native_completion(asked)
-    except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=True)
-    try:
+        with middleware():
+            asked = read_body(body, COMPLETION)
+            native = _native_completion(asked)
         started = await start_generate(practice, native, stamp)
     except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=False)
+        return refused_openai(refusal)
     head = {
         "id": f"cmpl-{stamp.number(999)}",
         "object": "text_completion",
@@ -480,7 +487,7 @@ async def model(request: Request) -> Response:
         if found is None:
             raise Refusal("not found", model=name.short)
     except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=False)
+        return refused_openai(refusal)
     return reply_line(_listed(found, typed))
 
 
@@ -496,20 +503,18 @@ def _listed(model: Model, shown: str) -> dict[str, Any]:
 async def embeddings(request: Request) -> Response:
     practice = practice_of(request)
     try:
-        asked = read_body(await request.body(), EMBED)
-        encoding = asked.get("encoding_format", "")
-        if encoding.lower() not in ("", "float", "base64"):
-            raise Refusal("encoding", value=encoding)
-        if asked.get("input") in (None, []):
-            raise Refusal("input")
-    except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=True)
-    try:
+        with middleware():
+            asked = read_body(await request.body(), EMBED)
+            encoding = asked.get("encoding_format", "")
+            if encoding.lower() not in ("", "float", "base64"):
+                raise Refusal("encoding", value=encoding)
+            if asked.get("input") in (None, []):
+                raise Refusal("input")
         texts = [""] if asked["input"] == "" else input_texts(asked["input"])
         model, meter = await start_embed(practice, asked, "not found, pull")
         made = vectors(practice, model, meter, asked, texts)
     except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=False)
+        return refused_openai(refusal)
     shown = [packed(vector) for vector in made] if encoding.lower() == "base64" else made
     data = [{"object": "embedding", "embedding": one, "index": i} for i, one in enumerate(shown)]
     usage = {"prompt_tokens": meter.prompt_tokens, "total_tokens": meter.prompt_tokens}

@@ -16,6 +16,7 @@ class Refusal(Exception):
 
     def __init__(self, key: str, **words: Any) -> None:
         self.key = key
+        self.in_middleware = False  # refused before Ollama's own handler saw the request
         self.more: dict[str, Any] = {}
         self.status, text = _TABLE["ollama"][key]
         self.text = text.format(**words)

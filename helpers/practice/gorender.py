@@ -40,7 +40,6 @@ from .gotemplate import (
     parse,
 )
 
-DEFAULT = "{{ .Prompt }}"
 OLLAMA_FUNCTIONS = ("json", "currentDate", "yesterdayDate", "toTypeScriptType")
 _NONE = object()  # no final argument
 

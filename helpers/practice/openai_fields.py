@@ -23,7 +23,6 @@ from .openai_rules import (
 
 NAME = text(64, "^[a-zA-Z0-9_-]+$")
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
-PART_TYPES = ("text", "image_url", "input_audio", "refusal", "audio", "file")
 TIERS = choice("auto", "default", "fast", "flex", "priority", "scale")
 VERBOSITY = choice("low", "medium", "high")
 DETAIL = choice("auto", "low", "high", "original")
@@ -294,7 +293,6 @@ INPUT_PART = tagged(
     },
 )
 INPUT_CONTENT = either(text(), array(INPUT_PART))
-OUTPUT = {**_STATUS, "call_id": text(64), "output": INPUT_CONTENT}
 ITEMS: dict[str, Rule] = {
     "message": record(
         {

@@ -6,15 +6,26 @@ from typing import Any
 
 from starlette.requests import Request
 
+from .errors import OpenAIRefusal
+
 MOST = 200  # of each kind
+NOT_KEPT = {"completions": "no completion", "responses": "no response"}
 
 Shelf = dict[str, dict[str, Any]]
 
 
 def shelf(request: Request, what: str) -> Shelf:
     """The server's shelf for `what` (completions, responses), by id, oldest first."""
-    shelves: dict[str, Shelf] = request.app.state._state.setdefault("openai_kept", {})
-    return shelves.setdefault(what, {})
+    return request.app.state.openai_kept.setdefault(what, {})
+
+
+def kept(request: Request, what: str) -> dict[str, Any]:
+    """What lies on the shelf under the id in the request's path. Raises OpenAIRefusal."""
+    key = request.path_params["id"]
+    found = shelf(request, what).get(key)
+    if found is None:
+        raise OpenAIRefusal(NOT_KEPT[what], id=key)
+    return found
 
 
 def keep(request: Request, what: str, key: str, value: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from .errors import OpenAIRefusal
 from .openai_chat import SSE, TIERS, logprob_item, padding, read, refusal_headers
 from .openai_http import HEX, LETTERS, answer, authorised, body_of, compact, reply
 from .openai_items import check_calls, check_responses, items, messages
-from .openai_kept import keep, page, shelf
+from .openai_kept import keep, kept, page, shelf
 from .openai_models import OpenAIModel, named
 from .openai_turn import Turn, Wanted, call_id, call_text, pieces, sampling, start
 from .replies import Stream, route
@@ -348,11 +348,7 @@ async def input_tokens(request: Request) -> Response:
 
 def _entry(request: Request) -> dict[str, Any]:
     authorised(request)
-    key = request.path_params["id"]
-    found = shelf(request, "responses").get(key)
-    if found is None:
-        raise OpenAIRefusal("no response", id=key)
-    return found
+    return kept(request, "responses")
 
 
 def _retrieve(request: Request, body: bytes, stamp: Stamp) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from .errors import OpenAIRefusal
 from .openai_checks import check_metadata
 from .openai_http import answer, authorised, body_of
-from .openai_kept import page, shelf
+from .openai_kept import kept, page, shelf
 from .openai_rules import MAP, check
 from .replies import route
 from .state import Stamp
@@ -32,11 +32,7 @@ async def messages(request: Request) -> Response:
 
 def _entry(request: Request) -> dict[str, Any]:
     authorised(request)
-    key = request.path_params["id"]
-    found = shelf(request, "completions").get(key)
-    if found is None:
-        raise OpenAIRefusal("no completion", id=key)
-    return found
+    return kept(request, "completions")
 
 
 def _shown(entry: dict[str, Any]) -> Shown:

@@ -17,6 +17,7 @@ from .compat import (
     EFFORTS,
     SSE,
     call_arguments,
+    middleware,
     native_picture,
     read_body,
     refused_openai,
@@ -152,14 +153,12 @@ async def responses(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        asked = read_body(body, REQUEST)
-        native = _native(asked)
-    except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=True)
-    try:
+        with middleware():
+            asked = read_body(body, REQUEST)
+            native = _native(asked)
         started = await start_chat(practice, native, stamp)
     except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=False)
+        return refused_openai(refusal)
     pieces = pieces_of(started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, asked, started))

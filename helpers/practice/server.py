@@ -129,6 +129,7 @@ def build(
 
     app.state.practice = Practice(home, store, script, Scheduler(clock, start), clock, pace)
     app.state.owners = set()
+    app.state.openai_kept = {}
     return app
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .compat import refused_openai, reply_line
+from .compat import middleware, refused_openai, reply_line
 from .errors import Refusal
 from .ollama import pieces_of, start_chat
 from .replies import route
@@ -30,15 +30,13 @@ async def transcriptions(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        fields, sound = _form(request.headers.get("content-type", ""), body)
-        native = _native(fields, sound)
-    except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=True)
-    try:
+        with middleware():
+            fields, sound = _form(request.headers.get("content-type", ""), body)
+            native = _native(fields, sound)
         started = await start_chat(practice, native, stamp)
         text = "".join([piece.text async for piece in pieces_of(started)]).strip()
     except Refusal as refusal:
-        return refused_openai(refusal, in_middleware=False)
+        return refused_openai(refusal)
     if fields.get("response_format") == "text":
         return Response(text, headers={"content-type": "text/plain"})
     return reply_line({"text": text})
