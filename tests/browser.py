@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page
 
@@ -116,11 +117,15 @@ def run_all(page: Page) -> None:
     page.wait_for_function(IDLE, timeout=STARTED)
 
 
-def open_notebook(page: Page, path: str) -> None:
-    """Bring the notebook at `path`, below the course's folder, to the front."""
-    page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', { path })", path)
+def open_notebook(page: Page, address: str, lesson: str) -> None:
+    """Open a lesson of the lab at `address`, and nothing that an earlier visit left open."""
+    first = urlsplit(address)
+    path = f"notebooks/{lesson}.ipynb"
+    page.goto(f"{first.scheme}://{first.netloc}/lab/tree/{path}?{first.query}&reset")
     page.wait_for_function(
-        "path => window.jupyterapp.shell.currentWidget?.context?.path === path", arg=path, timeout=STARTED
+        f"path => window.jupyterapp?.shell.currentWidget?.context?.path === path && ({IDLE})()",
+        arg=path,
+        timeout=STARTED,
     )
 
 

@@ -60,8 +60,7 @@ def test_lab_opens_on_the_first_lesson_and_all_of_it_runs(page: Any, address: st
 @pytest.mark.timeout(300)
 def test_a_chat_in_a_terminal_of_the_lab(page: Any, address: str) -> None:
     """Question, stop in the middle of a reply, question again, and out."""
-    page.goto(address, wait_until="domcontentloaded")
-    page.wait_for_function(browser.IDLE, timeout=browser.STARTED)
+    browser.open_notebook(page, address, "00_start_here")
     browser.open_terminal(page)
     browser.type_line(page, "ollama run llama3.2")
     browser.screen(page, ">>> Send a message")
@@ -82,9 +81,7 @@ def test_a_chat_in_a_terminal_of_the_lab(page: Any, address: str) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("lesson", ["02_run_interactively", "05_manage_models", "07_serve_ps_stop"])
 def test_a_lesson_of_the_command_runs_in_the_browser(page: Any, address: str, lesson: str) -> None:
-    page.goto(address, wait_until="domcontentloaded")
-    page.wait_for_function(browser.IDLE, timeout=browser.STARTED)
-    browser.open_notebook(page, f"notebooks/{lesson}.ipynb")
+    browser.open_notebook(page, address, lesson)
     browser.run_all(page)
     outputs = browser.outputs(page)
     assert outputs and not [one["cell"] for one in outputs if one["output_type"] == "error"]
