@@ -56,7 +56,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The lessons come first, in their order and in a fresh home, which the exercises' tests fill with models.
     # The browser comes last: Playwright leaves its event loop running in this thread.
-    items.sort(key=lambda item: (item.path.name == "test_browser.py", item.path.suffix != ".ipynb"))
+    items.sort(key=lambda item: (item.path.name.startswith("test_browser"), item.path.suffix != ".ipynb"))
     for item in items:
         if hasattr(item, "output_timeout"):
             item.output_timeout = CELL_QUIET

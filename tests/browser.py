@@ -15,7 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -56,8 +60,13 @@ def executable() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+NEEDED = pytest.mark.skipif(
+    executable() is None, reason=f"no browser on this machine ({', '.join(BROWSERS)})"
+)
+
+
 @contextmanager
-def lab(folder: Path) -> Iterator[str]:
+def lab(folder: Path, *arguments: str) -> Iterator[str]:
     """`python -m helpers lab` with settings and servers of its own below `folder`; yields its address."""
     private = {
         name: str(folder / name.lower())
@@ -75,7 +84,8 @@ def lab(folder: Path) -> Iterator[str]:
         **private,
         "COURSE_HOME": str(folder / "home"),
     }  # nothing of a lesson another test began
-    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", "--LabApp.expose_app_in_browser=True"]
+    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", *arguments]
+    command.append("--LabApp.expose_app_in_browser=True")
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
     )
@@ -117,16 +127,36 @@ def run_all(page: Page) -> None:
     page.wait_for_function(IDLE, timeout=STARTED)
 
 
-def open_notebook(page: Page, address: str, lesson: str) -> None:
-    """Open a lesson of the lab at `address`, and nothing that an earlier visit left open."""
+def scratch(page: Page, address: str, folder: Path, cells: list[str]) -> str:
+    """Write a notebook of these cells into `folder`, the root of the lab at `address`, and open it; its path."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = f"{uuid4().hex}.ipynb"
+    nbformat.write(notebook, folder / path)
+    open_notebook(page, address, path)
+    return path
+
+
+def open_notebook(page: Page, address: str, path: str) -> None:
+    """Open a notebook of the lab at `address`, and nothing that an earlier visit left open."""
     first = urlsplit(address)
-    path = f"notebooks/{lesson}.ipynb"
     page.goto(f"{first.scheme}://{first.netloc}/lab/tree/{path}?{first.query}&reset")
     page.wait_for_function(
         f"path => window.jupyterapp?.shell.currentWidget?.context?.path === path && ({IDLE})()",
         arg=path,
         timeout=STARTED,
     )
+
+
+def accessibility(page: Page, context: str) -> list[str]:
+    """What axe-core finds serious or critical below the CSS selector `context`, a line each."""
+    found = Axe().run(page, context=context).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
 
 
 def outputs(page: Page) -> list[dict[str, Any]]:

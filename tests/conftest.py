@@ -6,9 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from tests import browser
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +38,20 @@ def url(home: Path) -> Iterator[str]:
 def client(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_type_launch_args, "executable_path": browser.executable(), "args": browser.ARGUMENTS}
+
+
+@pytest.fixture(scope="session")
+def scratch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="session")
+def scratch_lab(scratch_folder: Path) -> Iterator[str]:
+    """The address of a lab whose root is `scratch_folder`, for browser.scratch()."""
+    with browser.lab(scratch_folder / "settings", f"--ServerApp.root_dir={scratch_folder}") as address:
+        yield address

@@ -14,10 +14,7 @@ import pytest
 from helpers.practice import process
 from tests import browser
 
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(
-    browser.executable() is None, reason=f"no browser on this machine ({', '.join(browser.BROWSERS)})"
-)
+pytestmark = browser.NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +26,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(folder: Path) -> Iterator[str]:
     with browser.lab(folder) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    return {**browser_type_launch_args, "executable_path": browser.executable(), "args": browser.ARGUMENTS}
 
 
 def test_lab_opens_on_the_first_lesson_and_all_of_it_runs(page: Any, address: str, folder: Path) -> None:
@@ -60,7 +52,7 @@ def test_lab_opens_on_the_first_lesson_and_all_of_it_runs(page: Any, address: st
 @pytest.mark.timeout(300)
 def test_a_chat_in_a_terminal_of_the_lab(page: Any, address: str) -> None:
     """Question, stop in the middle of a reply, question again, and out."""
-    browser.open_notebook(page, address, "00_start_here")
+    browser.open_notebook(page, address, "notebooks/00_start_here.ipynb")
     browser.open_terminal(page)
     browser.type_line(page, "ollama run llama3.2")
     browser.screen(page, ">>> Send a message")
@@ -81,7 +73,7 @@ def test_a_chat_in_a_terminal_of_the_lab(page: Any, address: str) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("lesson", ["02_run_interactively", "05_manage_models", "07_serve_ps_stop"])
 def test_a_lesson_of_the_command_runs_in_the_browser(page: Any, address: str, lesson: str) -> None:
-    browser.open_notebook(page, address, lesson)
+    browser.open_notebook(page, address, f"notebooks/{lesson}.ipynb")
     browser.run_all(page)
     outputs = browser.outputs(page)
     assert outputs and not [one["cell"] for one in outputs if one["output_type"] == "error"]
