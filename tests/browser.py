@@ -128,7 +128,7 @@ def run_all(page: Page) -> None:
 
 
 def scratch(page: Page, address: str, folder: Path, cells: list[str]) -> str:
-    """Write a notebook of these cells into `folder`, the root of the lab at `address`, and open it; its path."""
+    """Write a notebook into `folder`, the root of the lab at `address`, and open it; return its path."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     path = f"{uuid4().hex}.ipynb"
