@@ -16,6 +16,8 @@ from typing import Any
 
 from starlette.routing import Route
 
+from helpers import fields
+from helpers.fields import Field
 from helpers.practice import command_texts, modelfile, options
 from helpers.practice.server import build
 from helpers.practice.toml import read
@@ -25,6 +27,12 @@ SAID: dict[str, dict[str, str]] = read(Path(__file__).with_name("tables.toml"))
 REFUSALS: dict[str, dict[str, Any]] = read(Path(command_texts.__file__).with_name("errors.toml"))
 SOURCE = "https://github.com/ollama/ollama/blob/v0.32.15/"
 SLOT = re.compile(r"(<!-- table: ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# Fields of a message's parts that Ollama's /v1 reads; compat.py reads them without a table.
+PARTS = {
+    f"messages[].content[].{name}"
+    for name in ("type", "text", "image_url", "image_url.url", "input_audio", "input_audio.data")
+}
 
 Rows = Iterable[tuple[str, ...]]
 
@@ -51,7 +59,7 @@ def parameters() -> Rows:
     yield "Option", "Type", "Default", "Meaning"
     for name, (_, default) in options.OPTIONS.items():
         shown = "by machine" if default is None else code(str(default).lower())
-        yield code(name), modelfile.PARAMETERS[name], shown, SAID["options"][name]
+        yield code(name), modelfile.PARAMETERS[name], shown, fields.TABLE["options"][name]
 
 
 def instructions() -> Rows:
@@ -99,6 +107,123 @@ def modelfile_errors() -> Rows:
         yield (code(text),)
 
 
+def request_fields() -> Rows:
+    """The fields of Chat Completions, then what only Ollama's /v1 has."""
+    yield "Field", "Type, range", "Default", "Meaning", "Ollama `/v1`", "Refused by", "Source"
+    known, ollama = fields.request("openai"), fields.request("ollama")
+    for one in (known | {place: ollama[place] for place in ollama if place not in known}).values():
+        if "." in one.place or "[" in one.place:
+            continue
+        taken = one.place in ollama
+        refused = ", ".join(map(code, fields.refused_by(one.place))) if one.place in known else "OpenAI"
+        yield (
+            code(one.place),
+            shape(one),
+            one.default,
+            meaning(one),
+            "yes" if taken else "ignored",
+            refused,
+            link(one.source),
+        )
+
+
+def inner_fields() -> Rows:
+    yield "Field", "Type, range", "Default", "Meaning", "Ollama `/v1`", "Source"
+    twice = tuple(fields.TABLE["same"])
+    known, ollama = fields.request("openai"), fields.request("ollama")
+    every = [*known.values(), *(ollama[place] for place in ollama if place not in known)]
+    for one in sorted(every, key=lambda one: one.place.partition(".")[0].removesuffix("[]")):
+        if ("." in one.place or "[" in one.place) and not one.place.startswith(twice):
+            taken = "yes" if one.place in ollama or one.place in PARTS else "ignored"
+            yield code(one.place), shape(one), one.default, meaning(one), taken, link(one.source)
+
+
+def native_fields() -> Rows:
+    yield "Field", "Type, range", "Default", "Meaning", "`/api/chat`", "`/api/generate`"
+    chat, generate = fields.request("native", "/api/chat"), fields.request("native", "/api/generate")
+    for one in (chat | generate).values():
+        if not one.place.startswith("options."):
+            here = ["yes" if one.place in known else "" for known in (chat, generate)]
+            yield code(one.place), shape(one), one.default, meaning(one), *here
+
+
+def words(place: str) -> Rows:
+    yield f"`{place.rpartition('.')[2]}`", "Meaning"
+    for place_of, said in fields.TABLE["values"].items():
+        if place_of.startswith(f"{place}="):
+            yield code(place_of.partition("=")[2]), said
+
+
+def roles() -> Rows:
+    return words("messages[].role")
+
+
+def content_parts() -> Rows:
+    return words("messages[].content[].type")
+
+
+def reply_fields() -> Rows:
+    return replies("reply")
+
+
+def chunk_fields() -> Rows:
+    return replies("chunk")
+
+
+def replies(section: str) -> Rows:
+    yield "Field", "Meaning", "OpenAI, gpt-5-nano", "Ollama `/v1`", "Source"
+    for place, said in fields.TABLE[section].items():
+        sources = ", ".join(link(fields.TABLE["sources"][name]) for name in said["source"])
+        yield code(place), said["meaning"], said.get("openai", ""), said.get("ollama", ""), sources
+
+
+def native_reply() -> Rows:
+    yield "Field", "Meaning"
+    for place, said in fields.TABLE["native_reply"].items():
+        yield code(place), said
+
+
+def finish_reasons() -> Rows:
+    return said("finish", "`finish_reason`", "The model ended because")
+
+
+def statuses() -> Rows:
+    return said("statuses", "Status", "Meaning", again="Try again?")
+
+
+def error_types() -> Rows:
+    return said("error_types", "`type`", "Meaning", who="Who")
+
+
+def error_codes() -> Rows:
+    return said("error_codes", "`code`", "Meaning")
+
+
+def headers() -> Rows:
+    return said("headers", "Header", "Meaning", on="Of a")
+
+
+def said(section: str, *head: str, **more: str) -> Rows:
+    yield (*head, *more.values(), "Source")
+    for name, one in fields.TABLE[section].items():
+        source = fields.TABLE["sources"].get(one["source"])
+        yield code(name.strip()), one["meaning"], *(one[key] for key in more), link(source) if source else ""
+
+
+def shape(one: Field) -> str:
+    either = one.shape.range or ", ".join(map(code, one.shape.choices))
+    return f"{one.shape.kind}; {either}" if either else one.shape.kind
+
+
+def meaning(one: Field) -> str:
+    return f"{one.meaning}. Deprecated, instead: {one.instead}" if one.instead else one.meaning
+
+
+def link(address: str) -> str:
+    """An address as a link named after its last part."""
+    return f"[{address.partition('#')[0].rstrip('/').rpartition('/')[2]}]({address})"
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     made.__name__: made
     for made in (
@@ -111,6 +236,19 @@ TABLES: dict[str, Callable[[], Rows]] = {
         openai_errors,
         command_errors,
         modelfile_errors,
+        request_fields,
+        inner_fields,
+        native_fields,
+        native_reply,
+        roles,
+        content_parts,
+        reply_fields,
+        chunk_fields,
+        finish_reasons,
+        statuses,
+        error_types,
+        error_codes,
+        headers,
     )
 }
 
