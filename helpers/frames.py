@@ -24,6 +24,8 @@ CHANNELS = {
 }
 COUNTS = ("prompt_eval_count", "eval_count")  # Ollama's own form of `usage`
 
+_scan = json.JSONDecoder().raw_decode  # the heart of json.loads: reads one value and says where it ended
+
 
 class Frame(NamedTuple):
     """One event or line of a stream, its secrets hidden.
@@ -96,6 +98,7 @@ class Message:
         self.usage: dict[str, Any] | None = None
         self.error: Any = None
         self.ended = False
+        self.begun = False  # something was said or called
         self._said: dict[str, list[str]] = {channel: [] for channel in CHANNELS}
         self._calls: list[_Call] = []
 
@@ -104,9 +107,12 @@ class Message:
         delta = delta_of(data)
         before = self.begun
         for channel, keys in CHANNELS.items():
-            piece = _words(next((delta[key] for key in keys if delta.get(key)), None))
-            if piece:
-                self._said[channel].append(piece)
+            for key in keys:
+                if content := delta.get(key):
+                    if piece := _words(content):
+                        self._said[channel].append(piece)
+                        self.begun = True
+                    break
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
@@ -116,12 +122,9 @@ class Message:
         self.error = data.get("error") or self.error
         self.finish_reason = delta.get("finish_reason") or self.finish_reason
         self.usage = _usage(data) or self.usage
-        self.ended = self.ended or bool(self.finish_reason) or data.get("done") is True
+        if self.finish_reason or data.get("done") is True:
+            self.ended = True
         return self.begun and not before
-
-    @property
-    def begun(self) -> bool:
-        return any(self._said.values()) or bool(self._calls)
 
     def said(self, channel: str) -> str:
         pieces = self._said[channel]
@@ -138,6 +141,7 @@ class Message:
                 call.add(piece)
                 return
         self._calls.append(_Call(piece))
+        self.begun = True
 
 
 class _Call:
@@ -168,6 +172,12 @@ class _Call:
 def parsed(raw: str) -> Any:
     """The JSON of a text, or the text itself where it is none."""
     try:
+        data, end = _scan(raw)
+    except (ValueError, RecursionError):
+        end = -1
+    if end == len(raw):
+        return data
+    try:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return raw
@@ -179,10 +189,15 @@ def delta_of(data: Any) -> dict[str, Any]:
         return {}
     choices = data.get("choices")
     if isinstance(choices, list):  # Chat Completions; in /v1/completions the choice itself has the text
-        firsts = [one for one in choices if isinstance(one, dict) and one.get("index") in (0, None)]
-        choice = firsts[0] if firsts else {}
-        nested = [choice[key] for key in ("delta", "message") if isinstance(choice.get(key), dict)]
-        return {**(nested[0] if nested else choice), "finish_reason": choice.get("finish_reason")}
+        choice = {}
+        for one in choices:
+            if isinstance(one, dict) and one.get("index") in (0, None):
+                choice = one
+                break
+        for key in ("delta", "message"):
+            if isinstance(choice.get(key), dict):
+                return {**choice[key], "finish_reason": choice.get("finish_reason")}
+        return choice
     message = data.get("message")
     if not isinstance(message, dict):  # /api/generate
         message = {key: data[key] for key in ("response", "thinking", "tool_calls") if key in data}
@@ -198,4 +213,6 @@ def _words(content: Any) -> str:
 def _usage(data: dict[str, Any]) -> dict[str, Any] | None:
     if isinstance(data.get("usage"), dict):
         return data["usage"]
+    if "done" not in data:
+        return None
     return {name: data[name] for name in COUNTS if isinstance(data.get(name), int)} or None

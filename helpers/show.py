@@ -65,14 +65,14 @@ class _Outline:
 
 def exchange(seen: Exchange) -> Drawing:
     """Draw what was asked, what came back, and how it came."""
-    outline = _Outline(_heading(seen), _facts(seen))
+    outline = _Outline(heading(seen), _facts(seen))
     if seen.frames:
         count = len(seen.frames)
         outline.caption = f"{count:,} frame{'s' * (count != 1)}"
         outline.columns = ("frame", "adds")
         outline.rows = [
-            (str(place), _adds(frame)) if frame else ("…", "")
-            for place, frame in _ends(seen.frames, FIRST_FRAMES, LAST_FRAMES)
+            (str(place), adds(frame)) if frame else ("…", "")
+            for place, frame in ends(seen.frames, FIRST_FRAMES, LAST_FRAMES)
         ]
     return _drawn(outline)
 
@@ -80,12 +80,12 @@ def exchange(seen: Exchange) -> Drawing:
 def timeline(seen: Exchange) -> Drawing:
     """Draw when everything came, in seconds since the request was sent."""
     outline = _Outline(
-        _heading(seen), caption="seconds since the request was sent", columns=("seconds", "frame", "adds")
+        heading(seen), caption="seconds since the request was sent", columns=("seconds", "frame", "adds")
     )
     outline.rows = [(_seconds(seen.timings.first_byte), "", "the reply begins")]
     outline.rows += [
-        (_seconds(frame.at), str(place), _adds(frame)) if frame else ("…", "…", "")
-        for place, frame in _ends(seen.frames, TIMED_FRAMES, TIMED_FRAMES)
+        (_seconds(frame.at), str(place), adds(frame)) if frame else ("…", "…", "")
+        for place, frame in ends(seen.frames, TIMED_FRAMES, TIMED_FRAMES)
     ]
     outline.rows.append((_seconds(seen.timings.total), "", seen.broken or "the end"))
     return _drawn(outline)
@@ -105,29 +105,35 @@ def cut(text: str, longest: int = LONGEST, most_lines: int = MOST_LINES) -> str:
     return visible(kept) + (f" … {missing:,} more character{'s' * (missing != 1)}" if missing else "")
 
 
-def _heading(seen: Exchange) -> str:
+def heading(seen: Exchange) -> str:
+    """Return `POST …/chat/completions → 200 OK`."""
     reply = seen.reply
     return cut(
         f"{seen.request.method} …{seen.request.path} → {reply.status} {reply.reason}".rstrip(), SHORTER, 1
     )
 
 
-def _facts(seen: Exchange) -> list[tuple[str, str]]:
-    facts = [
-        ("model", cut(seen.model or "", SHORTER, 1)),
+def parts(seen: Exchange) -> list[tuple[str, str]]:
+    """Return what the message holds, each with its name, shortened: reply, thinking, tool calls …"""
+    found = [
         ("thinking", cut(seen.thinking, SHORTER, 4)),
         ("reply", cut(seen.text)),
         ("refusal", cut(seen.refusal, SHORTER, 4)),
         *(("tool call", cut(_call(call), SHORTER, 4)) for call in seen.tool_calls[:4]),
         ("error", cut(_error(seen.error), LONGEST, 8)),
     ]
+    return [(label, text) for label, text in found if text]
+
+
+def _facts(seen: Exchange) -> list[tuple[str, str]]:
+    facts = [("model", cut(seen.model or "", SHORTER, 1)), *parts(seen)]
     if not any(text for label, text in facts if label != "model") and not seen.frames:
         facts.append(("body", cut(_body(seen)) or "(empty)"))
     if seen.finish_reason and not seen.text and not seen.tool_calls and not seen.refusal:
         facts.append(("reply", "(empty)"))
     facts += [
         ("finish_reason", cut(str(seen.finish_reason or ""), SHORTER, 1)),
-        ("usage", cut(_counts(seen.usage or {}), SHORTER, 2)),
+        ("usage", cut(counts(seen.usage or {}), SHORTER, 2)),
         ("incomplete", visible(seen.broken or "")),
         ("still open", "read on with `await exchange.read()`" if seen.streaming else ""),
     ]
@@ -164,10 +170,10 @@ def _error(error: Any) -> str:
     return f"{error['message']}\n{rest}".rstrip()
 
 
-def _counts(usage: dict[str, Any]) -> str:
-    """`prompt_tokens 8, completion_tokens 377 (reasoning_tokens 320)`, without the details that are 0."""
+def counts(usage: dict[str, Any]) -> str:
+    """Return `prompt_tokens 8, completion_tokens 377 (reasoning_tokens 320)`, without details that are 0."""
     details = {
-        name.removesuffix("_details"): _counts({key: one for key, one in value.items() if one})
+        name.removesuffix("_details"): counts({key: one for key, one in value.items() if one})
         for name, value in usage.items()
         if isinstance(value, dict)
     }
@@ -186,7 +192,7 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _ends(frames: list[Frame], first: int, last: int) -> list[tuple[int, Frame | None]]:
+def ends(frames: list[Frame], first: int, last: int) -> list[tuple[int, Frame | None]]:
     """The frames at both ends with their places from 1; (0, None) stands for those left out."""
     numbered = list(enumerate(frames, 1))
     if len(frames) <= first + last + 1:
@@ -194,7 +200,7 @@ def _ends(frames: list[Frame], first: int, last: int) -> list[tuple[int, Frame |
     return [*numbered[:first], (0, None), *numbered[-last:]]
 
 
-def _adds(frame: Frame) -> str:
+def adds(frame: Frame) -> str:
     """Say in a few words what a frame adds to the message."""
     data, delta = frame.data, frame.delta
     if not isinstance(data, dict):

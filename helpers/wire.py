@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import shlex
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,17 +15,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
-from helpers import redact, show
+from helpers import redact, show, twins
 from helpers.errors import CourseError
 from helpers.frames import STREAMS, Events, Frame, Lines, Message, parsed
 
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
-
-SENT_BY_ITSELF = {"accept", "accept-encoding", "connection", "content-length", "host", "user-agent"}
 
 PULSE = 0.2  # seconds
 
@@ -170,36 +167,11 @@ class Exchange:
 
     def curl(self) -> str:
         """The request as a POSIX shell command, in terms of the course's three variables."""
-        path = quote(self.request.path, safe="/?&=:@!$'()*+,;%[]")
-        address = f'"${_variable(path)}{_in_double_quotes(path)}"'
-        data = json.dumps(self.request.payload, ensure_ascii=False, indent=2)
-        return " \\\n".join(
-            [
-                f"curl -sS{'N' if self._kind else ''} {address}",
-                *(f"  -H {_shell_header(f'{name}: {value}')}" for name, value in self._chosen_headers()),
-                f"  -d {shlex.quote(data)}",
-            ]
-        )
+        return twins.curl(self)
 
     def python(self) -> str:
         """The request as a Python program that needs httpx and the course's three variables."""
-        request = self.request
-        headers = [f"    {name!r}: {_python_header(value)},\n" for name, value in self._chosen_headers()]
-        address = f"os.environ[{_variable(request.path)!r}] + {request.path!r}"
-        if self._kind:
-            run = (
-                'with httpx.stream("POST", url, headers=headers, json=payload, timeout=120) as reply:\n'
-                "    for line in reply.iter_lines():\n        print(line)\n"
-            )
-        else:
-            run = (
-                "reply = httpx.post(url, headers=headers, json=payload, timeout=120)\n"
-                "print(reply.status_code, reply.text)\n"
-            )
-        return (
-            f"import os\n\nimport httpx\n\nurl = {address}\nheaders = {{\n{''.join(headers)}}}\n"
-            f"payload = {_python_literal(request.payload)}\n\n{run}"
-        )
+        return twins.python(self)
 
     def timeline(self) -> show.Drawing:
         """Draw when each frame came, in seconds since the request was sent."""
@@ -215,29 +187,17 @@ class Exchange:
         return self
 
     async def __anext__(self) -> Frame:
-        while self._next == len(self.frames):
-            if self._source is None:
-                raise StopAsyncIteration
-            try:
-                with _pulse():
-                    chunk = await anext(self._source.chunks, None)
-            except (httpx.HTTPError, httpx.StreamError) as error:
-                await self._close(_break(error))
-            except BaseException:  # an interrupted or cancelled cell
-                await self._close("interrupted")
-                raise
-            else:
-                if chunk is None:
-                    await self._close(None)
-                else:
-                    self._take(chunk)
+        if self._next == len(self.frames):
+            await self._read_beyond(self._next)
+        if self._next == len(self.frames):
+            raise StopAsyncIteration
         self._next += 1
         return self.frames[self._next - 1]
 
     async def read(self) -> Exchange:
         """Read to the end and return the exchange itself."""
-        async for _ in self:
-            pass
+        await self._read_beyond(math.inf)
+        self._next = len(self.frames)
         return self
 
     async def aclose(self) -> None:
@@ -254,14 +214,28 @@ class Exchange:
         if self._source is not None:
             self._source.close_soon()
 
+    async def _read_beyond(self, count: float) -> None:
+        """Read until there are more than `count` frames, or no more come."""
+        if self._source is None:
+            return
+        try:
+            async for chunk in self._source.chunks:
+                self._take(chunk)
+                if len(self.frames) > count or self._source is None:
+                    return
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            await self._close(_break(error))
+        except BaseException:  # an interrupted or cancelled cell
+            await self._close("interrupted")
+            raise
+        else:
+            await self._close(None)
+
     async def _close(self, broken: str | None) -> None:
         source, self._source = self._source, None
         if source is not None:
             self._finish(broken)
             await source.close()
-
-    def _chosen_headers(self) -> list[tuple[str, str]]:
-        return [(name, value) for name, value in self.request.headers.items() if name not in SENT_BY_ITSELF]
 
     def _now(self) -> float:
         return perf_counter() - self._sent_at
@@ -285,8 +259,11 @@ class Exchange:
             line = self._scrub(line)
             self.reply._received.append(line)
             text = line.decode(errors="replace").rstrip("\r\n")
-            event = self._events.feed(text) if self._kind == "sse" else (text, "message")
-            if event is not None and (text.strip() or self._kind == "sse"):
+            if self._kind == "sse":
+                event = self._events.feed(text)
+            else:
+                event = (text, "message") if text.strip() else None
+            if event is not None:
                 self._add(at, *event)
 
     def _add(self, at: float, raw: str, event: str) -> None:
@@ -400,7 +377,7 @@ class _Post:
             raise CourseError(f"timeout must be a number of seconds above 0, not {timeout!r}.")
         self.path = path
         self.timeout = timeout
-        self.variable = _variable(path)
+        self.variable = twins.variable(path)
         base = os.environ.get(self.variable, "")
         if not base:
             raise CourseError(f"{self.variable} is not set. Run the lesson's first cell, which sets it.")
@@ -442,10 +419,6 @@ class _Post:
 @cache
 def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
-
-
-def _variable(path: str) -> str:
-    return "OLLAMA_HOST" if path.startswith("/api/") else "OPENAI_BASE_URL"
 
 
 def _checked_headers(variable: str, extra: Mapping[str, str]) -> dict[str, str]:
@@ -554,8 +527,14 @@ class _Source:
         self._client = client
         self._response = response
         self._loop = asyncio.get_running_loop()
+        self._beat()
+
+    def _beat(self) -> None:
+        """Wake the loop now and then while a reply may be waited for, as _pulse() does."""
+        self._timer = self._loop.call_later(PULSE, self._beat)
 
     async def close(self) -> None:
+        self._timer.cancel()
         await self._response.aclose()
         await self._client.aclose()
 
@@ -571,33 +550,3 @@ class _Source:
 
 
 _closing: set[asyncio.Task[None]] = set()  # a loop keeps no task alive by itself
-
-
-# The same request elsewhere
-
-
-def _shell_header(line: str) -> str:
-    if redact.KEY_MARK not in line:
-        return shlex.quote(line)
-    return '"' + _in_double_quotes(line).replace(redact.KEY_MARK, "$OPENAI_API_KEY") + '"'
-
-
-def _in_double_quotes(text: str) -> str:
-    return re.sub(r'([\\"$`])', r"\\\1", text)
-
-
-def _python_header(value: str) -> str:
-    pieces = [repr(piece) for piece in value.split(redact.KEY_MARK)]
-    return " + os.environ['OPENAI_API_KEY'] + ".join(pieces).removesuffix(" + ''")
-
-
-def _python_literal(value: Any, margin: str = "") -> str:
-    """The value as one would write it by hand: on one line if it fits, else a line for each item."""
-    inner = margin + "    "
-    if len(repr(value)) <= 80 - len(margin) or not isinstance(value, (dict, list)):
-        return repr(value)
-    if isinstance(value, dict):
-        items = [f"{inner}{key!r}: {_python_literal(item, inner)},\n" for key, item in value.items()]
-        return f"{{\n{''.join(items)}{margin}}}"
-    items = [f"{inner}{_python_literal(item, inner)},\n" for item in value]
-    return f"[\n{''.join(items)}{margin}]"
