@@ -30,8 +30,8 @@ def shares(candidates: Candidates = FIVE, written: str = "", **options: Any) -> 
 
 def drawn(candidates: Candidates = FIVE, seed: int = 1, times: int = DRAWS, **options: Any) -> Counter[str]:
     random, whole = Random(seed), complete(PLAIN) | options
-    recent, kept = Recent(0), {}  # type: ignore[var-annotated]
-    return Counter(pick(candidates, whole, random, recent, kept) for _ in range(times))
+    recent = Recent(0)
+    return Counter(pick(candidates, whole, random, recent) for _ in range(times))
 
 
 def fits(counts: Counter[str], expected: dict[str, float]) -> bool:
@@ -167,7 +167,7 @@ def test_the_steps_come_in_llama_cpps_order() -> None:
 def test_a_seed_repeats_and_another_does_not() -> None:
     def sequence(seed: int) -> list[str]:
         random = Random(seed)
-        return [pick(FIVE, complete(PLAIN), random, Recent(0), {}) for _ in range(50)]
+        return [pick(FIVE, complete(PLAIN), random, Recent(0)) for _ in range(50)]
 
     assert sequence(3) == sequence(3) != sequence(4)
 

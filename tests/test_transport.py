@@ -226,6 +226,23 @@ def test_a_client_that_waits_is_told_to_continue(url: str) -> None:
     assert got.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\n")
 
 
+def test_requests_sent_without_waiting_are_answered_in_their_order(url: str) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    chat = json.dumps(
+        {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    )
+    key = "Authorization: Bearer sk-practice\r\n"
+    first = f"POST /openai/v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{key}"
+    first += f"Content-Length: {len(chat)}\r\n\r\n{chat}"
+    second = "GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = "HEAD /api/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    got = raw(port, (first + second + last).encode())
+    one, two, three = (b"HTTP/1.1 200 OK" + part for part in got.split(b"HTTP/1.1 200 OK")[1:])
+    assert b"\r\ntransfer-encoding: chunked\r\n" in one and one.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert two.endswith(b'\r\n\r\n{"version":"0.32.15"}') and b"connection" not in two
+    assert b"\r\nconnection: close\r\n" in three and three.endswith(b"\r\n\r\n")
+
+
 def test_a_body_beyond_the_limit_is_refused_unread(client: httpx.Client) -> None:
     for path, read in [
         ("/api/chat", lambda reply: reply["error"]),

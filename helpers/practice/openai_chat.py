@@ -7,7 +7,9 @@ Sources of the shapes: recorded replies of api.openai.com in envoyproxy/ai-gatew
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import lru_cache
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,12 +32,13 @@ from .openai_http import (
 )
 from .openai_kept import keep
 from .openai_models import BY_NAME, OpenAIModel, named
-from .openai_turn import Turn, Wanted, call_id, call_text, native, pieces, sampling, start
+from .openai_turn import Turn, Wanted, call_id, call_text, native, parts, sampling, start
 from .replies import Stream, route
 from .state import Practice, Stamp, practice_of
 from .transport import openai_error
 
 TIERS = {"fast": "priority", "priority": "priority", "flex": "flex", "scale": "scale"}
+KNOWN, LONGEST_KNOWN = 100, 16 * 1024  # how many requests are kept as they were understood, and their bytes
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 
 Chunks = AsyncIterator[dict[str, Any]]
@@ -48,12 +51,12 @@ async def chat_completions(request: Request) -> Response:
     try:
         authorised(request)
         asked = read(request, body)
-        turn = begin(practice, asked, stamp)
+        turn = start(practice, _understood(asked, body), stamp)
     except OpenAIRefusal as refusal:
         return openai_error(refusal, refusal_headers(refusal, asked, stamp))
     if asked.get("stream"):
         padded = asked.get("stream_options", {}).get("include_obfuscation", True)
-        frames = _frames(chunks(practice, turn, asked), stamp if padded else None)
+        frames = _frames(practice, turn, asked, stamp if padded else None)
         return Stream(frames, headers={**SSE, **turn.headers()})
     whole = await completion(practice, turn, asked)
     if asked.get("store"):
@@ -95,9 +98,30 @@ def refusal_headers(refusal: OpenAIRefusal, asked: dict[str, Any], stamp: Stamp)
 
 def begin(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Turn:
     """Check the request and make it ready to run. Raises OpenAIRefusal."""
+    return start(practice, _checked(asked), stamp)
+
+
+def _understood(asked: dict[str, Any], body: bytes) -> Wanted:
+    """What `body`, which was read as `asked`, wants; kept, because a class often sends the same. Raises
+    OpenAIRefusal.
+    """
+    wanted = _known.get(body)
+    if wanted is None:
+        wanted = _checked(asked)
+        if len(_known) >= KNOWN:
+            _known.clear()
+        if len(body) <= LONGEST_KNOWN:
+            _known[body] = wanted
+    return wanted
+
+
+_known: dict[bytes, Wanted] = {}
+
+
+def _checked(asked: dict[str, Any]) -> Wanted:
     model = named(asked["model"], lambda one: bool(one.output))
     check_chat(asked, model)
-    return start(practice, _wanted(asked, model), stamp)
+    return _wanted(asked, model)
 
 
 def _wanted(asked: dict[str, Any], model: OpenAIModel) -> Wanted:
@@ -148,7 +172,7 @@ async def completion(practice: Practice, turn: Turn, asked: dict[str, Any]) -> d
     """The reply as one object."""
     replies: list[list[Piece]] = []
     for n in range(len(turn.asks)):
-        replies.append([piece async for piece in pieces(practice, turn, n)])
+        replies.append([piece async for part in parts(practice, turn, n) for piece in part])
     choices = [_choice(turn, asked, n, made) for n, made in enumerate(replies)]
     said = "".join(piece.text for made in replies for piece in made)
     whole = {**_head(turn), "choices": choices, "usage": _usage(turn, asked, said), **_tail(turn, asked)}
@@ -227,6 +251,8 @@ def _predicted(asked: dict[str, Any], said: str) -> tuple[int, int]:
     content = asked.get("prediction", {}).get("content", "")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
+    if not content:
+        return 0, 0
     predicted, written = split(content), split(said)
     same = next(
         (n for n, (a, b) in enumerate(zip(predicted, written, strict=False)) if a != b),
@@ -252,36 +278,76 @@ def _verdict(model: str) -> dict[str, Any]:
 # --- the reply as a stream ----------------------------------------------------------------------------
 
 
+class _Step(NamedTuple):
+    """What one chunk adds to one choice, as members of its delta; `piece` is there for its logprobs."""
+
+    choice: int
+    delta: tuple[tuple[str, Any], ...]
+    finish: str | None = None
+    piece: Piece | None = None
+
+
 async def chunks(practice: Practice, turn: Turn, asked: dict[str, Any]) -> Chunks:
     """The reply's chunks, the one with the usage last where it was asked for."""
-    counted = asked.get("stream_options", {}).get("include_usage", False)
-    head = {**_head(turn), "object": "chat.completion.chunk", **_tail(turn, asked)}
-    empty = {"usage": None} if counted else {}
-    said = ""
+    head = _chunk_head(turn, asked)
+    async for steps in _steps(practice, turn, asked):
+        for step in steps:
+            yield {**head, **_rest(turn, asked, step)}
 
-    def chunk(index: int, delta: dict[str, Any], made: list[Piece], finish: Any = None) -> dict[str, Any]:
-        choice: dict[str, Any] = {"index": index, "delta": delta, "finish_reason": finish}
-        logprobs = _logprobs_of(turn, made) if any(piece.logprobs for piece in made) else {}
-        if logprobs or not turn.model.reasoning:
-            choice = {"index": index, "delta": delta, "logprobs": None, **logprobs, "finish_reason": finish}
-        return {**head, "choices": [choice], **empty}
 
-    called = [0] * len(turn.asks)
-    for index in range(len(turn.asks)):
-        yield chunk(index, {"role": "assistant", "content": "", "refusal": None}, [])
-    async for index, piece in _in_turns([pieces(practice, turn, n) for n in range(len(turn.asks))]):
-        said += piece.text
-        if piece.tool_call:
-            for delta in _call_deltas(turn, asked, piece, index, called[index]):
-                yield chunk(index, delta, [])
-            called[index] += 1
-        if piece.text:
-            key = "refusal" if turn.refusal else "content"
-            yield chunk(index, {key: piece.text}, [piece])
-        if piece.done:
-            yield chunk(index, {}, [], _finish(turn, asked, bool(called[index]), piece.done))
-    if counted:
-        yield {**head, "choices": [], "usage": _usage(turn, asked, said)}
+def _chunk_head(turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
+    return {**_head(turn), "object": "chat.completion.chunk", **_tail(turn, asked)}
+
+
+async def _steps(
+    practice: Practice, turn: Turn, asked: dict[str, Any]
+) -> AsyncIterator[list[_Step | dict[str, Any]]]:
+    """The reply's steps, those that are ready together; the usage, where it was asked for, is the last."""
+    called, said = [0] * len(turn.asks), []
+    opening = (("role", "assistant"), ("content", ""), ("refusal", None))
+    yield [_Step(index, opening) for index in range(len(turn.asks))]
+    key = "refusal" if turn.refusal else "content"
+    async for made in _in_turns([parts(practice, turn, n) for n in range(len(turn.asks))]):
+        steps: list[_Step | dict[str, Any]] = []
+        for index, piece in made:
+            if piece.tool_call:
+                deltas = _call_deltas(turn, asked, piece, index, called[index])
+                steps += [_Step(index, tuple(delta.items())) for delta in deltas]
+                called[index] += 1
+            if piece.text:
+                said.append(piece.text)
+                steps.append(_Step(index, ((key, piece.text),), None, piece if piece.logprobs else None))
+            if piece.done:
+                steps.append(_Step(index, (), _finish(turn, asked, bool(called[index]), piece.done)))
+        yield steps
+    if _counted(asked):
+        yield [_usage(turn, asked, "".join(said))]
+
+
+def _counted(asked: dict[str, Any]) -> bool:
+    return asked.get("stream_options", {}).get("include_usage", False)
+
+
+def _rest(turn: Turn, asked: dict[str, Any], step: _Step | dict[str, Any]) -> dict[str, Any]:
+    """What a chunk says after its head."""
+    if not isinstance(step, _Step):
+        return {"choices": [], "usage": step}
+    logprobs = _logprobs_of(turn, [step.piece]) if step.piece else {}
+    return _one_choice(step, logprobs, turn.model.reasoning, _counted(asked))
+
+
+def _one_choice(step: _Step, logprobs: dict[str, Any], reasoning: bool, counted: bool) -> dict[str, Any]:
+    choice: dict[str, Any] = {"index": step.choice, "delta": dict(step.delta)}
+    if logprobs or not reasoning:
+        choice |= {"logprobs": None, **logprobs}
+    choice["finish_reason"] = step.finish
+    return {"choices": [choice], **({"usage": None} if counted else {})}
+
+
+@lru_cache(maxsize=4096)
+def _spelled(step: _Step, reasoning: bool, counted: bool) -> bytes:
+    """A step without logprobs; most are of a word that comes again and again."""
+    return compact(_one_choice(step, {}, reasoning, counted))[1:]
 
 
 def _call_deltas(
@@ -303,23 +369,36 @@ def _call_deltas(
     return [{"tool_calls": [one]} for one in (opening, *parts)]
 
 
-async def _in_turns(replies: list[AsyncIterator[Piece]]) -> AsyncIterator[tuple[int, Piece]]:
+async def _in_turns(replies: list[AsyncIterator[list[Piece]]]) -> AsyncIterator[list[tuple[int, Piece]]]:
+    """The pieces of several replies, a piece of each in turn."""
     open_ones = dict(enumerate(replies))
     while open_ones:
+        parts: list[list[tuple[int, Piece]]] = []
         for index, made in list(open_ones.items()):
-            piece = await anext(made, None)
-            if piece is None:
+            try:
+                parts.append([(index, piece) for piece in await anext(made)])
+            except StopAsyncIteration:
                 del open_ones[index]
+        yield [one for in_turn in zip_longest(*parts) for one in in_turn if one]
+
+
+async def _frames(
+    practice: Practice, turn: Turn, asked: dict[str, Any], padded: Stamp | None
+) -> AsyncIterator[bytes]:
+    """The chunks as events; what is the same in many of them is spelled once."""
+    number, head = 0, compact(_chunk_head(turn, asked))[:-1] + b","
+    reasoning, counted, called = turn.model.reasoning, _counted(asked), bool(turn.asks[0].tools)
+    async for steps in _steps(practice, turn, asked):
+        frames = []
+        for step in steps:
+            number += 1
+            if isinstance(step, _Step) and step.piece is None and not called:
+                rest = _spelled(step, reasoning, counted)
             else:
-                yield index, piece
-
-
-async def _frames(made: Chunks, padded: Stamp | None) -> AsyncIterator[bytes]:
-    number = 0
-    async for chunk in made:
-        number += 1
-        data = compact(chunk)
-        yield b"data: " + (padding(data, padded, number) if padded else data) + b"\n\n"
+                rest = compact(_rest(turn, asked, step))[1:]
+            data = head + rest
+            frames.append(b"data: %b\n\n" % (padding(data, padded, number) if padded else data))
+        yield b"".join(frames)
     yield b"data: [DONE]\n\n"
 
 
@@ -327,9 +406,9 @@ def padding(chunk: bytes, stamp: Stamp, number: int) -> bytes:
     """The chunk's JSON with letters at its end that bring it to a length of 1 more than a multiple of 16, as
     recorded ones have.
     """
-    bare = len(chunk.decode()) + len(',"obfuscation":""')
+    bare = (len(chunk) if chunk.isascii() else len(chunk.decode())) + len(',"obfuscation":""')
     letters = stamp.letters((1 - bare) % 16 or 16, LETTERS, f"padding {number}")
-    return chunk[:-1] + f',"obfuscation":"{letters}"}}'.encode()
+    return b'%b,"obfuscation":"%b"}' % (chunk[:-1], letters.encode())
 
 
 routes = [

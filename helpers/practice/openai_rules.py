@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from .errors import OpenAIRefusal
@@ -59,6 +60,7 @@ def text(longest: int | None = None, pattern: str = "") -> Rule:
     return Rule("string", "a string", longest=longest, pattern=pattern)
 
 
+@lru_cache(maxsize=256)
 def choice(*names: str) -> Rule:
     return Rule("string", "one of " + listing(names, "or"), choices=names)
 
@@ -91,8 +93,10 @@ def limited(rule: Rule, most: float | None) -> Rule:
 def kind_of(value: Any) -> str:
     if value is None:
         return "null"
-    kinds = {bool: "boolean", int: "integer", float: "decimal", str: "string", list: "array", dict: "object"}
-    return kinds[type(value)]
+    return _KINDS[type(value)]
+
+
+_KINDS = {bool: "boolean", int: "integer", float: "decimal", str: "string", list: "array", dict: "object"}
 
 
 def listing(names: tuple[str, ...], word: str = "and") -> str:
@@ -112,7 +116,8 @@ def check(value: Any, rule: Rule, path: str) -> None:
     """Raises OpenAIRefusal, in the API's words, for the first thing in `value` that breaks `rule`."""
     got = kind_of(value)
     if rule.either:
-        rule = next((one for one in rule.either if one.kind == got), replace(rule, kind="none of them"))
+        fits = [one for one in rule.either if one.kind == got]
+        rule = fits[0] if fits else replace(rule, kind="none of them")
     if rule.kind and rule.kind != got and (rule.kind, got) != ("decimal", "integer"):
         raise OpenAIRefusal("type", path, expected=rule.says, got=GOT[got])
     if rule.kind in ("integer", "decimal"):

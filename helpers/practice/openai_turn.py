@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from .gojson import BadBody, decode_base64
 from .openai_http import LETTERS, VERSION, limit_headers, request_id
 from .openai_models import OpenAIModel
 from .options import complete
-from .state import Practice, Stamp, run
+from .state import Practice, Stamp, run_in_parts
 
 REASONING_STEP = 64  # recorded reasoning counts are multiples of it
 EFFORT_STEPS = {"none": 0, "minimal": 0, "low": 1, "medium": 3, "high": 8, "xhigh": 16}
@@ -59,7 +60,6 @@ class Turn:
     asks: list[Ask]
     reasoning_tokens: int
     custom: frozenset[str]
-    parallel: bool = True
     refusal: str = ""
     started: float = field(default_factory=time.perf_counter)
 
@@ -96,6 +96,7 @@ def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:
         "",
         tools=[_function(tool) for tool in tools],
         tool_choice=choice,
+        parallel=wanted.parallel,
         format=wanted.format,
         logprobs=wanted.logprobs,
     )
@@ -116,22 +117,26 @@ def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:
     custom = frozenset(tool["custom"]["name"] for tool in tools if "custom" in tool)
     refused = wanted.strict and _HARM.search(_last_said(wanted.messages))
     said = REFUSAL if refused else ""
-    return Turn(wanted.model, stamp, meter, asks, reasoning, custom, wanted.parallel, said)
+    return Turn(wanted.model, stamp, meter, asks, reasoning, custom, said)
 
 
 async def pieces(practice: Practice, turn: Turn, choice: int = 0) -> AsyncIterator[Piece]:
     """The reply's pieces; of a refusal its words, which are the turn's `refusal`."""
-    if not turn.refusal:
-        called = False
-        async for piece in run(practice, turn.asks[choice], turn.meter):
-            if not (piece.tool_call and called and not turn.parallel):
-                yield piece
-            called = called or piece.tool_call is not None
+    async for part in parts(practice, turn, choice):
+        for piece in part:
+            yield piece
+
+
+async def parts(practice: Practice, turn: Turn, choice: int = 0) -> AsyncIterator[list[Piece]]:
+    """The same in parts: what is ready together."""
+    if turn.refusal:
+        words = split(turn.refusal)
+        turn.meter.wrote(len(words))
+        yield [*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]
         return
-    for word in split(turn.refusal):
-        turn.meter.wrote(1)
-        yield Piece(text=word, tokens=1)
-    yield Piece(done="stop")
+    async with aclosing(run_in_parts(practice, turn.asks[choice], turn.meter)) as made:
+        async for part in made:
+            yield part
 
 
 def _last_said(messages: list[dict[str, Any]]) -> str:

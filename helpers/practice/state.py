@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from .clock import Clock, Meter
 from .engines import Ask, Piece
-from .engines.script import Script
+from .engines.script import TURN, Script
 from .scheduler import Loaded, Scheduler
 from .store import Store
 
@@ -87,6 +87,19 @@ async def run(
                 await asyncio.sleep(piece.tokens / pace)
             meter.wrote(piece.tokens)
             yield piece
+
+
+async def run_in_parts(practice: Practice, ask: Ask, meter: Meter) -> AsyncGenerator[list[Piece], None]:
+    """A scripted reply in parts: what is ready together, which at a pace is one piece."""
+    pace = practice.pace
+    async with aclosing(practice.engine.parts(ask, 1 if pace else TURN)) as parts:
+        meter.began()
+        async for part in parts:
+            made = sum([piece.tokens for piece in part])
+            if pace and made:
+                await asyncio.sleep(made / pace)
+            meter.wrote(made)
+            yield part
 
 
 async def cut(loaded: Loaded, ask: Ask) -> int:

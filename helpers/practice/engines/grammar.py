@@ -86,14 +86,15 @@ class Place:
     """A point in a text. `probabilities` are those of the next token, likeliest first; END is there where the
     text may end.
 
-    The places that follow are kept for the next text that comes by, as long as there is `room`: a list with
-    the number of places that may still be kept. `kept` is for what others work out of the probabilities.
+    The places that follow are kept in `after` for the next text that comes by, as long as there is `room`: a
+    list with the number of places that may still be kept. `kept` is for what others work out of the
+    probabilities.
     """
 
     def __init__(self, ways: list[_Way], room: list[int]) -> None:
         self._heads = _heads(ways)
         self._room = room
-        self._next: dict[str, Place] = {}
+        self.after: dict[str, Place] = {}
         self.kept: dict[Any, Any] = {}
         weights = [(token, sum([w for w, _, _ in ways])) for token, ways in self._heads.items()]
         total = sum([weight for _, weight in weights])
@@ -106,15 +107,17 @@ class Place:
         return token in self._heads
 
     def follow(self, token: str) -> Place:
-        """The place after `token`, one of the possible ones."""
-        place = self._next.get(token)
+        """The place after `token`; one that does not belong here stands for the likeliest."""
+        place = self.after.get(token)
         if place is None:
+            if token not in self._heads:
+                return self.follow(self.probabilities[0][0])
             ways = self._heads[token]
             total = sum([weight for weight, _, _ in ways])
             place = Place([(weight / total, stack, space) for weight, stack, space in ways], self._room)
             if self._room[0] > 0:
                 self._room[0] -= 1
-                self._next[token] = place
+                self.after[token] = place
         return place
 
 

@@ -27,7 +27,6 @@ from random import Random
 from typing import Any
 
 Candidates = list[tuple[str, float]]  # (token, probability), likeliest first
-KEPT = 16  # settings whose shares are kept for one set of candidates
 _Logprobs = list[tuple[str, float]]  # (token, logarithm of its probability, or what a step made of it)
 
 
@@ -49,29 +48,33 @@ class Recent:
                 self.counts[self._tokens.popleft()] -= 1
 
 
-def pick(
-    candidates: Candidates, options: dict[str, Any], random: Random, recent: Recent, kept: dict[Any, Any]
-) -> str:
-    """One token of `candidates`, drawn by `options` (Ollama's names) after the tokens in `recent`.
+def pick(candidates: Candidates, options: dict[str, Any], random: Random, recent: Recent) -> str:
+    """One token of `candidates`, drawn by `options` (Ollama's names) after the tokens in `recent`."""
+    tokens, sums = narrowed(candidates, options, recent)
+    return tokens[bisect_right(sums, random.random() * sums[-1], 0, len(sums) - 1)] if sums else tokens[0]
 
-    What does not depend on `recent` is worked out once and put into `kept`, which belongs to `candidates`.
+
+def narrowed(
+    candidates: Candidates, options: dict[str, Any], recent: Recent
+) -> tuple[list[str], list[float]]:
+    """The tokens that every step keeps, and the running sums of their weights; no sums where there is no
+    choice.
     """
     if len(candidates) == 1:
-        return candidates[0][0]
-    key = None if _looks_back(options) else tuple([options[name] for name in _NARROWING])
-    found = kept.get(key)
-    if found is None:
-        weights = _weights(candidates, options, recent)
-        found = [token for token, _ in weights], list(accumulate([weight for _, weight in weights]))
-        if key is not None and len(kept) < KEPT:
-            kept[key] = found
-    names, sums = found
-    if len(names) == 1 and options["temperature"] <= 0:
-        return names[0]
-    return names[bisect_right(sums, random.random() * sums[-1], 0, len(names) - 1)]
+        return [candidates[0][0]], []
+    weights = _weights(candidates, options, recent)
+    tokens = [token for token, _ in weights]
+    if len(tokens) == 1 and options["temperature"] <= 0:
+        return tokens, []
+    return tokens, list(accumulate([weight for _, weight in weights]))
 
 
 _NARROWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+
+
+def narrowing(options: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What `narrowed` goes by besides the candidates; None where that is also what was written before."""
+    return None if _looks_back(options) else tuple([options[name] for name in _NARROWING])
 
 
 def _looks_back(options: dict[str, Any]) -> bool:

@@ -12,13 +12,17 @@ import hashlib
 import json
 import math
 import re
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator
+from functools import lru_cache
+from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
 
-from . import Ask, Logprob, Piece, calls, embedding, phrases, schema, talk, tokens, values, vision
+from ..errors import Refusal
+from . import Ask, Logprob, Piece, calls, embedding, llamacpp, phrases, schema, talk, tokens, values, vision
 from .grammar import END, Choice, Place, Symbol, drawn, mapped, start
-from .sampling import Candidates, Recent, pick
+from .sampling import Candidates, Recent, narrowed, narrowing
 from .talk import Talk
 from .words import ASKED, holds
 
@@ -26,6 +30,7 @@ STRAY_MASS = 1e-4  # how much probability words that do not belong have in all, 
 MESSAGE_TOKENS = 4  # what a chat template adds to each message
 TURN = 32  # pieces after which others get their turn
 PLANS, PLACES = 200, 5_000  # how many plans, and places in their texts, are kept
+KEPT = 16  # settings of the sampling whose shares are kept at one place
 LONGEST_KEPT = 20_000  # letters of the conversation of such a plan
 
 
@@ -64,6 +69,9 @@ class Script:
         return [tokens.token_id(token) for text in texts for token in tokens.split(text)]
 
     async def recall(self, context: list[int]) -> dict[str, Any]:
+        for number in context:
+            if not 0 <= number < tokens.VOCABULARY:
+                raise Refusal("runner", text=llamacpp.no_token(number, tokens.VOCABULARY))
         return {"role": "user", "content": tokens.text_of(context)}
 
     def count(self, ask: Ask) -> int:
@@ -71,7 +79,7 @@ class Script:
             return tokens.count(ask.raw)
         shown = [
             message.get("content", "")
-            + "".join(json.dumps(call["function"]) for call in message.get("tool_calls", ()))
+            + "".join(json.dumps(call.get("function")) for call in message.get("tool_calls", ()))
             for message in ask.messages
         ]
         tools = tokens.count(json.dumps(ask.tools)) if ask.tools else 0
@@ -81,11 +89,18 @@ class Script:
         return embedding.embed(text, dimensions, self._phrases.groups)
 
     async def reply(self, ask: Ask) -> AsyncGenerator[Piece, None]:
-        plan = await self._plan(ask)
-        for n, piece in enumerate(self._pieces(ask, plan), 1):
-            yield piece
-            if n % TURN == 0:
-                await asyncio.sleep(0)
+        async for part in self.parts(ask):
+            for piece in part:
+                yield piece
+
+    async def parts(self, ask: Ask, most: int = TURN) -> AsyncGenerator[list[Piece], None]:
+        """The reply's pieces, `most` at a time; between two parts others get their turn."""
+        pieces = self._pieces(ask, await self._plan(ask))
+        while part := list(islice(pieces, most)):
+            yield part
+            if part[-1].done:
+                return
+            await asyncio.sleep(0)
 
     async def _plan(self, ask: Ask) -> Plan:
         """What to say. Plans for plain texts are kept, because a class often asks the same."""
@@ -102,7 +117,7 @@ class Script:
         keep = 0 < len(key) <= LONGEST_KEPT
         room = self._room if keep else [0]
         plan = Plan(
-            calls.wanted(about, ask.tools, ask.tool_choice),
+            calls.wanted(about, ask.tools, ask.tool_choice)[: None if ask.parallel else 1],
             start(self._says(self._phrases.data["thinking"][0], about), room) if ask.think else None,
             start(self._symbol(ask, about), room),
         )
@@ -304,29 +319,38 @@ class Script:
     def _write(
         self, place: Place, ask: Ask, random: Random, left: int, strays: bool = False
     ) -> Iterator[Piece]:
-        held = Held(ask.options["stop"])
-        recent, first = Recent(ask.options["repeat_last_n"]), True
-        while True:
-            if left <= 0:
-                yield held.rest("length")
-                return
-            candidates = self._with_strays(place) if strays else place.probabilities
-            token = pick(candidates, ask.options, random, recent, place.kept)
+        settings, chance, first = narrowing(ask.options), random.random, ask.raw is None
+        plain = ask.logprobs is None and not any(ask.options["stop"])
+        held, recent = Held(ask.options["stop"]), Recent(ask.options["repeat_last_n"])
+        for _ in range(left):
+            found = place.kept.get(settings)
+            if found is None:
+                candidates = self._with_strays(place) if strays else place.probabilities
+                found = narrowed(candidates, ask.options, recent)
+                if settings is not None and len(place.kept) < KEPT:
+                    place.kept[settings] = found
+            names, sums = found
+            token = names[bisect_right(sums, chance() * sums[-1], 0, len(sums) - 1)] if sums else names[0]
             if token == END:
                 yield held.rest("stop")
                 return
-            place = place.follow(token if place.may(token) else place.probabilities[0][0])
-            recent.add(token)
-            if first and token.startswith(" ") and ask.raw is None:
+            here, place = place, place.after.get(token) or place.follow(token)
+            if settings is None:
+                recent.add(token)
+            if first and token.startswith(" "):
                 token = token[1:] or token
             first = False
-            left -= 1
+            if plain or (ask.logprobs is None and held.passes(token)):
+                yield _said(token)
+                continue
+            candidates = self._with_strays(here) if strays else here.probabilities
             logprob = (_logprob(candidates, token, ask.logprobs),) if ask.logprobs is not None else ()
             piece = held.add(token, logprob)
             if piece is not None:
                 yield piece
                 if piece.done:
                     return
+        yield held.rest("length")
 
     def _with_strays(self, place: Place) -> Candidates:
         found = place.kept.get("strays")
@@ -343,9 +367,14 @@ class Held:
     def __init__(self, stops: list[str]) -> None:
         self.stops = [stop for stop in stops if stop]
         self._starts = tuple({stop[:n] for stop in self.stops for n in range(1, len(stop))})
+        self._letters = {stop[0] for stop in self.stops}
         self.text = ""
         self.logprobs: tuple[Logprob, ...] = ()
         self.tokens = 0
+
+    def passes(self, token: str) -> bool:
+        """Whether `token` can go out as it is: nothing waits, and no stop sequence can begin in it."""
+        return not self.text and self._letters.isdisjoint(token)
 
     def add(self, token: str, logprobs: tuple[Logprob, ...]) -> Piece | None:
         self.text += token
@@ -362,6 +391,11 @@ class Held:
         piece = Piece(text=self.text, logprobs=self.logprobs, tokens=self.tokens, done=done)
         self.text, self.logprobs, self.tokens = "", (), 0
         return piece
+
+
+@lru_cache(maxsize=4096)
+def _said(token: str) -> Piece:
+    return Piece(text=token, tokens=1)
 
 
 def _logprob(candidates: Candidates, token: str, top: int) -> Logprob:
@@ -381,7 +415,8 @@ def _told_to(system: str, verbs: str) -> str:
         system[:ASKED],
         re.IGNORECASE,
     )
-    return next((text for text in found.groups() if text), "") if found else ""
+    told = next((text for text in found.groups() if text), "") if found else ""
+    return "" if told.lower() in ("a", "an", "the") else told
 
 
 def _bulleted(text: str) -> str:
