@@ -782,6 +782,74 @@ def test_serve(tmp_path: Path) -> None:
     assert program.returncode == 0
 
 
+# --- launch -------------------------------------------------------------------------------------------------
+
+LAUNCHES = [
+    (
+        ["claude"],
+        "Claude Code is not installed. Install now? requires confirmation; re-run with --yes to continue",
+    ),
+    (["codex"], "codex is not installed, install from https://developers.openai.com/codex/cli/"),
+    (["CODE"], "vscode is not installed, install from https://code.visualstudio.com"),
+    (["moltbot", "-y"], "headless --yes launch for openclaw requires --model <model>"),
+    (["claude", "--restore"], "claude does not support --restore"),
+    (
+        ["codex", "--restore", "--model", "x"],
+        "--restore cannot be combined with --model, --config, or extra args",
+    ),
+    (
+        ["claude", "--model", "x", "-y"],
+        "the practice ollama command starts no other programs; 'ollama launch claude' needs the real one",
+    ),
+    (["nope"], "unknown integration: nope"),
+    (
+        ["-y"],
+        "flags and extra args require an integration name, "
+        "for example: 'ollama launch claude --model qwen3.5'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "error"), LAUNCHES)
+def test_launch(
+    ollama: Command, monkeypatch: pytest.MonkeyPatch, url: str, words: list[str], error: str
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    host = url.removeprefix("http://")
+    assert ollama("launch", *words, host=host) == (1, "", f"Error: {error}\n")
+    code, _, said = ollama("launch", "", host=host)
+    assert code == 0 and "could not open a new TTY" in said
+
+
+@pytest.mark.skipif(
+    sys.platform in ("darwin", "win32"), reason="what is said where there is no such desktop app"
+)
+def test_launch_of_a_desktop_app(ollama: Command, url: str) -> None:
+    error = "Error: ChatGPT launch is only supported on macOS and Windows\n"
+    assert ollama("launch", "chatgpt", host=url.removeprefix("http://")) == (1, "", error)
+
+
+def test_experimental_create_needs_no_server(
+    ollama: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = "is not a supported safetensors model directory (needs config.json + *.safetensors)"
+    assert ollama("create", "x", "--experimental")[2].endswith(f"Error: . {folder}\n")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_text("")
+    assert "leave the flag out" in ollama("create", "x", "--experimental")[2]
+
+
+def test_a_parameter_that_json_cannot_hold(
+    ollama: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given, shown in (("inf", "+Inf"), ("-inf", "-Inf"), ("nan", "NaN")):
+        (tmp_path / "Modelfile").write_text(f"FROM gemma3:1b\nPARAMETER temperature {given}\n")
+        code, _, said = ollama("create", "x", host=url.removeprefix("http://"))
+        assert code == 1 and said.endswith(f"Error: json: unsupported value: {shown}\n")
+
+
 # --- the launcher -------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.practice import command, gguf, safetensors
+from helpers.practice import command, gguf, known_templates, safetensors
 from helpers.practice.quantize import quantized
 
 BASE = "gemma3:1b"
@@ -181,6 +181,60 @@ def test_a_gguf_file_is_quantized_on_paper(client: httpx.Client, model: str) -> 
     listed = next(one for one in client.get("/api/tags").json()["models"] if one["model"].startswith(model))
     weights = sum(tensor.size for tensor in quantized(TENSORS, "Q4_K_M"))
     assert weights < listed["size"] < weights + 2000
+
+
+def shard(number: int, count: int = 2, **metadata: Any) -> bytes:
+    return gguf.write(
+        METADATA | {"split.no": number, "split.count": count, "split.tensors.count": 3} | metadata,
+        TENSORS[:1] if number == 0 else TENSORS[1:],
+    )
+
+
+def test_a_model_in_several_files_becomes_one(client: httpx.Client, model: str) -> None:
+    files = {f"m-0000{n + 1}-of-00002.gguf": upload(client, shard(n)) for n in range(2)}
+    lines = create(client, model=model, files=files)
+    assert [line["status"] for line in lines[:3]] == ["parsing GGUF", "parsing GGUF", "verifying conversion"]
+    assert lines[-1] == {"status": "success"}
+    made = shown(client, model)
+    assert [one["name"] for one in made["tensors"]] == [tensor.name for tensor in TENSORS]
+    assert not [key for key in made["model_info"] if "split" in key]
+
+
+@pytest.mark.parametrize(
+    ("files", "error"),
+    [
+        ({"m-00001-of-00002.gguf": 0}, 'split GGUF "m-00001-of-00002.gguf" has 1 shards, expected 2'),
+        ({"m.gguf": 0}, 'split GGUF "m.gguf" must use llama.cpp split filename pattern'),
+        (
+            {"m-00001-of-00003.gguf": 0},
+            'split GGUF "m-00001-of-00003.gguf" filename count 3 does not match metadata count 2',
+        ),
+        (
+            {"m-00001-of-00002.gguf": 1},
+            'split GGUF "m-00001-of-00002.gguf" filename index 0 does not match metadata index 1',
+        ),
+    ],
+)
+def test_a_model_that_lacks_a_file(
+    client: httpx.Client, model: str, files: dict[str, int], error: str
+) -> None:
+    given = {name: upload(client, shard(number)) for name, number in files.items()}
+    assert create(client, model=model, files=given)[-1] == {"error": error}
+
+
+def test_a_known_chat_template_brings_its_own(client: httpx.Client, model: str) -> None:
+    known = json.loads(Path(known_templates.__file__).with_suffix(".json").read_text("utf-8"))["templates"]
+    nearly = known["chatml"]["jinja"][0] + "{# a few letters more #}"
+    digest = upload(client, gguf.write(METADATA | {"tokenizer.chat_template": nearly}, TENSORS))
+    statuses = [line["status"] for line in create(client, model=model, files={"a.gguf": digest})]
+    assert "using autodetected template chatml" in statuses
+    made = shown(client, model)
+    assert made["template"] == known["chatml"]["go"]
+    assert made["parameters"].count("stop ") == 2
+    other = "{{ messages[0].content }}" * 20
+    digest = upload(client, gguf.write(METADATA | {"tokenizer.chat_template": other}, TENSORS))
+    statuses = [line["status"] for line in create(client, model=model, files={"a.gguf": digest})]
+    assert not [status for status in statuses if "autodetected" in status]
 
 
 def safe(tensors: dict[str, Any], data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import time
 from typing import Any
@@ -411,3 +412,105 @@ def test_a_prompt_that_may_not_be_cut_is_refused(client: httpx.Client) -> None:
 def test_the_older_vectors_endpoint_passes_on_no_status(client: httpx.Client) -> None:
     assert post(client, "embed", {"model": PLAIN, "input": "x"}).status_code == 501
     assert post(client, "embeddings", {"model": PLAIN, "prompt": "x"}).status_code == 500
+
+
+# --- what the runner behind the server says ---------------------------------------------------------
+
+NO_GRAMMAR = "Failed to initialize samplers: failed to parse grammar"
+CONVERSION = "Field 'json_schema': \"json_schema\": JSON schema conversion failed:\n"
+
+
+def from_the_runner(text: str) -> str:
+    """llama-server's own error, which stands as text in Ollama's."""
+    error = {"code": 400, "message": text, "type": "invalid_request_error"}
+    return json.dumps({"error": error}, separators=(",", ":"))
+
+
+# what is asked of a model, and what its runner says to that
+OF_THE_RUNNER: list[tuple[dict[str, Any], str]] = [
+    (
+        {"options": {"repeat_last_n": -1}},
+        "Field 'repeat_last_n': Value must be between 0 <= value <= 2147483647, but got -1",
+    ),
+    (
+        {"options": {"num_keep": 3e9}},
+        "Field 'n_keep': Value must be between -1 <= value <= 2147483647, but got -1294967296",
+    ),
+    (
+        {"options": {"repeat_penalty": 0}},
+        "Failed to initialize samplers: penalty_repeat must be finite and greater than 0",
+    ),
+    ({"format": {"type": "string", "pattern": r"^\d+$"}}, NO_GRAMMAR),
+    ({"format": {"type": "string", "pattern": r"^[\w.]$"}}, NO_GRAMMAR),
+    ({"format": {"type": "string", "pattern": "^(a|b){2,1}$"}}, NO_GRAMMAR),
+    ({"format": {"type": "string", "minLength": 5, "maxLength": 2}}, NO_GRAMMAR),
+    ({"format": {"anyOf": []}}, NO_GRAMMAR),
+    ({"format": {"properties": 5}}, CONVERSION + "Unrecognized schema: 5"),
+    ({"format": {"type": ["string", "zz"]}}, CONVERSION + 'Unrecognized schema: {"type":"zz"}'),
+    ({"format": {"type": "string", "pattern": "^[a-z$"}}, CONVERSION + "Unbalanced square brackets"),
+    ({"format": {"type": "string", "pattern": "^a{x}$"}}, CONVERSION + "Invalid number in curly brackets"),
+    (
+        {"format": {"anyOf": 5}},
+        "Field 'json_schema': \"json_schema\": [json.exception.type_error.302] type must be array, "
+        "but is number",
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "text"), OF_THE_RUNNER)
+def test_the_runner_refuses(client: httpx.Client, asked: dict[str, Any], text: str) -> None:
+    for stream, kind in ((False, "application/json; charset=utf-8"), (True, "application/json")):
+        body = {"model": PLAIN, "prompt": "x", "stream": stream, **asked}
+        refused = client.post("/api/generate", json=body)
+        assert (refused.status_code, refused.json()["error"]) == (400, from_the_runner(text))
+        assert refused.headers["content-type"] == kind
+
+
+@pytest.mark.parametrize("pattern", [r"^\(x\)$", "^[0-9]{3}-[0-9]{4}$", r"^[^\]]+$", "^a*?$", r"^\$5$"])
+def test_a_pattern_that_the_runner_takes(client: httpx.Client, pattern: str) -> None:
+    body = {"model": PLAIN, "prompt": "x", "stream": False, "format": {"type": "string", "pattern": pattern}}
+    answer = client.post("/api/generate", json=body)
+    assert answer.status_code == 200
+    assert re.fullmatch(pattern, json.loads(answer.json()["response"]))
+
+
+def test_null_in_a_list_is_the_zero_of_its_type(client: httpx.Client) -> None:
+    body = {"model": PLAIN, "messages": [None, {"role": "assistant", "tool_calls": [{}]}], "stream": False}
+    assert client.post("/api/chat", json=body).json()["done_reason"] == "stop"
+    refused = client.post("/api/chat", json={"model": PLAIN, "messages": HI, "tools": [None]})
+    assert refused.json()["error"] == f"registry.ollama.ai/library/{PLAIN} does not support tools"
+
+
+def test_no_limit_and_token_numbers_that_are_none(client: httpx.Client) -> None:
+    body = {"model": PLAIN, "prompt": "Say hi.", "stream": False, "options": {"num_predict": 0}}
+    assert client.post("/api/generate", json=body).json()["done_reason"] == "stop"
+    refused = client.post("/api/generate", json={**body, "context": [-5]})
+    assert refused.status_code == 500
+    assert refused.json()["error"].startswith('detokenize error: {"error":{"code":500,"message":"vector::')
+
+
+def test_a_text_longer_than_num_ctx_has_no_vector(client: httpx.Client) -> None:
+    text, error = "word " * 30, {"error": "the input length exceeds the context length"}
+    body = {"model": EMBED, "input": text, "options": {"num_ctx": 16}}
+    refused = client.post("/api/embed", json={**body, "truncate": False})
+    assert (refused.status_code, refused.json()) == (400, error)
+    assert client.post("/api/embed", json=body).json()["prompt_eval_count"] == 16
+    refused = client.post("/api/embeddings", json={"model": EMBED, "prompt": "word " * 600})
+    assert (refused.status_code, refused.json()) == (500, error)
+
+
+def test_an_unknown_name_is_shown_in_the_spelling_of_what_is_there(client: httpx.Client) -> None:
+    assert client.post("/api/show", json={"model": "NoSuch:LATEST"}).json() == {
+        "error": "model 'NoSuch:latest' not found"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("foo:", "foo:!MISSING!"), ("a b", "a b:latest"), ("a/b/c/d", "a/b/c/d:latest")]
+)
+def test_a_push_of_what_is_no_name(client: httpx.Client, name: str, shown: str) -> None:
+    prefix = "" if "/" in name else "registry.ollama.ai/library/"
+    refused = client.post("/api/push", json={"model": name, "stream": False})
+    assert refused.json() == {"error": f"unqualified name: {prefix}{shown}"}
+    refused = client.post("/api/push", json={"model": 5})
+    assert "PushRequest.model" in refused.json()["error"]

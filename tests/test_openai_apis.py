@@ -769,3 +769,25 @@ def test_the_journal_tells_what_was_asked_and_no_key(client: httpx.Client) -> No
     (entry,) = reply.json()["entries"]
     assert (entry["method"], entry["path"], entry["status"]) == ("POST", "/openai/v1/chat/completions", 200)
     assert entry["body"] == NANO and "sk-practice-secret" not in reply.text
+
+
+def test_a_body_that_was_understood_before_is_looked_at_anew(client: httpx.Client) -> None:
+    body, path = json.dumps(MINI), "/openai/v1/chat/completions"
+    kinds = ["application/json", "application/json", "application/x-www-form-urlencoded", "application/json"]
+    got = [client.post(path, content=body, headers={**KEY, "content-type": kind}) for kind in kinds]
+    assert [one.status_code for one in got] == [200, 200, 400, 200]
+    bad = json.dumps({**MINI, "temperature": 3})
+    refused = [client.post(path, content=bad, headers={**KEY, "content-type": kinds[0]}) for _ in range(2)]
+    assert [one.json()["error"]["code"] for one in refused] == ["decimal_above_max_value"] * 2
+
+
+def test_azures_older_path_of_responses(client: httpx.Client) -> None:
+    path, key = "/openai/responses?api-version=preview", {"api-key": "sk-practice"}
+    asked = {"model": "gpt-5-nano", "input": "Say hi."}
+    made = client.post(path, json=asked, headers=key)
+    assert made.status_code == 200 and made.json()["object"] == "response"
+    code = {"headers": {"api-key": "other"}}, {"headers": key, "json": {**asked, "model": "nope"}}
+    for more, error in zip(code, ("401", "DeploymentNotFound"), strict=True):
+        refused = client.post(path, **{"json": asked, **more})
+        assert refused.json()["error"]["code"] == error
+    assert client.post("/openai/responses", json=asked, headers=key).status_code == 404

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from . import openai_responses
 from .errors import OpenAIRefusal
 from .openai_chat import SSE, Chunks, begin, chunks, completion
 from .openai_embeddings import embed
@@ -138,6 +139,18 @@ async def embeddings(request: Request) -> Response:
     return _reply(whole, _headers(stamp, model, name, whole["usage"]["prompt_tokens"]))
 
 
+async def responses(request: Request) -> Response:
+    """The Responses API in Azure's older path; the body's `model` names the deployment."""
+    body = await request.body()
+    try:
+        name = body_of(request, body).get("model")
+        request.path_params["deployment"] = name if isinstance(name, str) else ""
+        _deployment(request, "responses")
+    except (AzureRefusal, OpenAIRefusal) as refusal:
+        return _refused(refusal, Stamp.of(request, body))
+    return await openai_responses.responses(request)
+
+
 async def no_resource(request: Request) -> Response:
     return _refused(AzureRefusal("path"), Stamp.of(request, b""))
 
@@ -167,5 +180,6 @@ def _sorted(value: Any) -> Any:
 routes = [
     route("/openai/deployments/{deployment}/chat/completions", chat_completions, "POST"),
     route("/openai/deployments/{deployment}/embeddings", embeddings, "POST"),
+    route("/openai/responses", responses, "POST"),
     route("/openai/deployments/{rest:path}", no_resource, "GET", "POST", "DELETE"),
 ]

@@ -68,7 +68,8 @@ def host() -> tuple[str, str, str, str]:
         from time import strftime
 
         warning = ERRORS["port"].format(port=port, default=default)
-        print(f"{strftime('%Y/%m/%d %H:%M:%S')} WARN {warning}", file=sys.stderr)
+        for _ in range(2):  # as often as the real command reads the variable before it asks the server
+            print(f"{strftime('%Y/%m/%d %H:%M:%S')} config.go:51: WARN {warning}", file=sys.stderr)
         port = default
     return scheme, name, port, path.rstrip("/")
 
@@ -165,7 +166,18 @@ def _is_local(name: str) -> bool:
 def _encode(body: Any) -> bytes:
     from . import gojson
 
+    for number in _floats(body):
+        if number != number or number in (float("inf"), float("-inf")):
+            raise CourseError(f"json: unsupported value: {f'{number:+}'.title().replace('+Nan', 'NaN')}")
     return gojson.encode(body)
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _floats(item)
 
 
 def _decode(body: bytes) -> dict[str, Any]:

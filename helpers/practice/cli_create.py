@@ -50,14 +50,19 @@ FIELDS = (
 )
 
 
+def needs_server(given: Given) -> bool:
+    """Whether the server is asked first."""
+    return not given.flags.get("experimental")
+
+
 def create(given: Given, ollama: Ollama) -> None:
     name = given.words[0]
     with Progress() as progress:
         if names.parse(name) is None:
             raise CourseError(ERRORS["model name"].format(name=name))
-        if given.flags.get("experimental"):
-            raise CourseError(ERRORS["no experimental"])
         commands, folder = _read(given.flags.get("file") or "Modelfile")
+        if given.flags.get("experimental"):
+            raise _not_experimental(commands, folder)
         spinner = Spinner(GATHERING)
         progress.add(spinner)
         request = _request(commands, folder)
@@ -76,6 +81,15 @@ def create(given: Given, ollama: Ollama) -> None:
             lambda item: item.get("status") or f"pulling {item['digest'][7:19]}...",
             status=GATHERING,
         )
+
+
+def _not_experimental(commands: list[modelfile.Command], folder: Path) -> CourseError:
+    """What --experimental comes to: the practice command does not turn safetensors into a model itself."""
+    model = next((args for name, args in commands if name == "model"), ".")
+    weights = folder / model
+    if (weights / "config.json").exists() and any(weights.glob("*.safetensors")):
+        return CourseError(ERRORS["no experimental"])
+    return CourseError(ERRORS["no safetensors"].format(folder=model))
 
 
 def _read(filename: str) -> tuple[list[modelfile.Command], Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from helpers.errors import CourseError
@@ -23,6 +24,30 @@ from .command_texts import ERRORS, SIGN_IN_TO_RUN
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be run: the model, what the server told of it, and what the command line wants."""
+
+    model: str
+    info: dict[str, Any]
+    keep_alive: str | int | None
+    think: bool | str | None
+    flags: dict[str, Any]
+
+    @property
+    def takes_files(self) -> bool:
+        return (
+            bool({"vision", "audio"} & set(self.info.get("capabilities") or []))
+            or bool(self.info.get("projector_info"))
+            or any(".vision." in key for key in self.info.get("model_info") or {})
+        )
+
+    @property
+    def format(self) -> Any:
+        """The `format` of a request: "json", a schema or None. Raises CourseError."""
+        return _format(self.flags.get("format", ""))
+
+
 def run(given: Given, ollama: Ollama) -> None:
     flags, (model, *words) = given.flags, given.words
     think = _think(flags["think"]) if "think" in flags else None
@@ -35,14 +60,15 @@ def run(given: Given, ollama: Ollama) -> None:
         capabilities = info.get("capabilities") or []
         if think is None and "think" not in flags and "thinking" in capabilities:
             think = True
+        wanted = Wanted(model, info, keep_alive, think, flags)
         if "embedding" in capabilities:
-            _embed(ollama, model, prompt, keep_alive, flags)
+            _embed(ollama, wanted, prompt)
         elif "image" in capabilities:
             raise CourseError(ERRORS["image model"])
         elif interactive:
-            _talk(ollama, model, info, keep_alive, think, flags)
+            _talk(ollama, wanted)
         else:
-            _generate(ollama, model, prompt, info, keep_alive, think, flags)
+            _generate(ollama, wanted, prompt)
     except SignInNeeded as error:
         ask_to_sign_in(SIGN_IN_TO_RUN, error)
 
@@ -99,43 +125,36 @@ def _pull_stub(ollama: Ollama, model: str) -> None:
         pass  # the model itself answers without it
 
 
-def _talk(
-    ollama: Ollama,
-    model: str,
-    info: dict[str, Any],
-    keep_alive: str | int | None,
-    think: bool | str | None,
-    flags: dict[str, Any],
-) -> None:
+def _talk(ollama: Ollama, wanted: Wanted) -> None:
     from .cli_repl import Session, talk
 
+    flags = wanted.flags
     session = Session(
-        model,
-        format=_format(flags.get("format", "")),
-        keep_alive=keep_alive,
-        think=think,
+        wanted.model,
+        format=wanted.format,
+        keep_alive=wanted.keep_alive,
+        think=wanted.think,
         think_said="think" in flags,
         hide_thinking=flags.get("hidethinking", False),
-        takes_files=_takes_files(info),
+        takes_files=wanted.takes_files,
         wrap=not flags.get("nowordwrap", False),
         verbose=flags.get("verbose", False),
     )
-    session.take(info)
-    load(ollama, model, keep_alive, think, announce=True)
+    session.take(wanted.info)
+    load(ollama, wanted.model, wanted.keep_alive, wanted.think, announce=True)
     talk(ollama, session)
 
 
 # --- embeddings ---------------------------------------------------------------------------------------------
 
 
-def _embed(
-    ollama: Ollama, model: str, text: str, keep_alive: str | int | None, flags: dict[str, Any]
-) -> None:
+def _embed(ollama: Ollama, wanted: Wanted, text: str) -> None:
     if not text:
-        raise CourseError(ERRORS["embedding prompt"].format(model=model))
-    body: dict[str, Any] = {"model": model, "input": text}
-    if keep_alive is not None:
-        body["keep_alive"] = keep_alive
+        raise CourseError(ERRORS["embedding prompt"].format(model=wanted.model))
+    flags = wanted.flags
+    body: dict[str, Any] = {"model": wanted.model, "input": text}
+    if wanted.keep_alive is not None:
+        body["keep_alive"] = wanted.keep_alive
     if "truncate" in flags:
         body["truncate"] = flags["truncate"]
     if flags.get("dimensions", 0) > 0:
@@ -149,29 +168,22 @@ def _embed(
 # --- answers ------------------------------------------------------------------------------------------------
 
 
-def _generate(
-    ollama: Ollama,
-    model: str,
-    prompt: str,
-    info: dict[str, Any],
-    keep_alive: str | int | None,
-    think: bool | str | None,
-    flags: dict[str, Any],
-) -> None:
+def _generate(ollama: Ollama, wanted: Wanted, prompt: str) -> None:
+    flags = wanted.flags
     hide_thinking = flags.get("hidethinking", False)
     wrap = not flags.get("nowordwrap", False)
     last: dict[str, Any] = {}
     with Progress(erase=True) as progress:
         progress.add(Spinner(""))
-        prompt, images = attach(prompt) if _takes_files(info) else (prompt, [])
+        prompt, images = attach(prompt) if wanted.takes_files else (prompt, [])
         body = generate_request(
-            model,
+            wanted.model,
             prompt,
             options={},
-            format=_format(flags.get("format", "")),
-            keep_alive=keep_alive,
+            format=wanted.format,
+            keep_alive=wanted.keep_alive,
             images=images or None,
-            think=think,
+            think=wanted.think,
         )
         answer = Answer(wrap, hide_thinking, coloured=sys.stdout.isatty())
         try:
@@ -185,14 +197,6 @@ def _generate(
             say("\n\n")
         if last.get("done") and flags.get("verbose"):
             sys.stderr.write(summary(last))
-
-
-def _takes_files(info: dict[str, Any]) -> bool:
-    return (
-        bool({"vision", "audio"} & set(info.get("capabilities") or []))
-        or bool(info.get("projector_info"))
-        or any(".vision." in key for key in info.get("model_info") or {})
-    )
 
 
 def _format(text: str) -> Any:

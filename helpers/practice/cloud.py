@@ -196,32 +196,25 @@ FETCH = Struct("api.WebFetchRequest", {"url": "string"}, root="WebFetchRequest")
 
 async def web_search(request: Request) -> Response:
     """A search that finds nothing: there is no web here, only the account's rules."""
-    try:
-        asked = await _web(request, SEARCH, "search")
-        if not asked.get("query"):
-            raise Refusal("body", text="query is required")
-    except Refusal as refusal:
-        return refused(refusal)
-    return reply({"results": []})
+    return await _web(request, SEARCH, "search", "query", {"results": []})
 
 
 async def web_fetch(request: Request) -> Response:
     """A page that is never there."""
+    return await _web(request, FETCH, "fetch", "url", {"title": "", "content": "", "links": []})
+
+
+async def _web(request: Request, shape: Struct, what: str, needed: str, found: dict[str, Any]) -> Response:
+    body = await request.body()
     try:
-        asked = await _web(request, FETCH, "fetch")
-        if not asked.get("url"):
-            raise Refusal("body", text="url is required")
+        if not body.strip():
+            raise Refusal("no body")
+        admitted(practice_of(request), what)
+        if not read(body, shape).get(needed):
+            raise Refusal("body", text=f"{needed} is required")
     except Refusal as refusal:
         return refused(refusal)
-    return reply({"title": "", "content": "", "links": []})
-
-
-async def _web(request: Request, shape: Struct, what: str) -> dict[str, Any]:
-    body = await request.body()
-    if not body.strip():
-        raise Refusal("no body")
-    admitted(practice_of(request), what)
-    return read(body, shape)
+    return reply(found)
 
 
 async def recommendations(request: Request) -> Response:
@@ -235,7 +228,7 @@ _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
     "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer a browser sends the form with the origin "null"
 }
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -248,7 +241,7 @@ _PAGE = """<!doctype html>
 body {{ max-width: 34rem; margin: 12vh auto; padding: 0 1rem }}
 input, button {{ font: inherit; padding: .5rem .8rem; border: 1px solid GrayText; border-radius: .4rem }}
 button {{ cursor: pointer; background: ButtonFace; color: ButtonText }}
-:focus-visible {{ outline: 3px solid Highlight; outline-offset: 2px }}
+:focus-visible {{ outline: 3px solid currentColor; outline-offset: 2px }}
 label {{ display: block; margin-bottom: .3rem }}
 </style>
 </head>

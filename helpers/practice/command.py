@@ -15,7 +15,7 @@ from helpers.errors import CourseError
 from . import cli_parse
 from .cli_format import quote_words
 from .cli_parse import Given
-from .command_texts import CLAUDE_DESKTOP, ERRORS, HELP, ROOT, VERSION, Command
+from .command_texts import ERRORS, HELP, ROOT, VERSION, Command
 
 WORK = {
     "create": ("cli_create", "create"),
@@ -101,10 +101,11 @@ def _work(command: Command, given: Given) -> None:
     from .cli_client import Ollama
 
     ollama = Ollama()
-    if command.name != "launch" or "".join(given.words[:1]).lower() not in CLAUDE_DESKTOP:
+    module = import_module(f".{WORK[command.name][0]}", __package__)
+    needs_server = getattr(module, "needs_server", None)
+    if needs_server is None or needs_server(given):
         ollama.heartbeat()
-    module, function = WORK[command.name]
-    work = getattr(import_module(f".{module}", __package__), function)
+    work = getattr(module, WORK[command.name][1])
     try:
         work(given, ollama)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -248,40 +248,44 @@ ENVIRONMENT = {
     "OLLAMA_SCHED_SPREAD": "Always schedule model across all GPUs",
 }
 
-INTEGRATIONS = frozenset(
-    [
-        "claude",
-        "claude-desktop",
-        "claude-app",
-        "cline",
-        "codex",
-        "chatgpt",
-        "codex-app",
-        "codex-desktop",
-        "codex-gui",
-        "kimi",
-        "muse",
-        "muse-code",
-        "copilot",
-        "copilot-cli",
-        "droid",
-        "dsh",
-        "deepseek-harness",
-        "opencode",
-        "omp",
-        "openclaw",
-        "clawdbot",
-        "moltbot",
-        "pi",
-        "pool",
-        "hermes",
-        "hermes-desktop",
-        "vscode",
-        "code",
-        "qwen",
-    ]
-)
-CLAUDE_DESKTOP = frozenset({"claude-desktop", "claude-app"})
+INTEGRATION_ALIASES = {
+    "claude-app": "claude-desktop",
+    "codex-app": "chatgpt",
+    "codex-desktop": "chatgpt",
+    "codex-gui": "chatgpt",
+    "muse-code": "muse",
+    "copilot-cli": "copilot",
+    "deepseek-harness": "dsh",
+    "clawdbot": "openclaw",
+    "moltbot": "openclaw",
+    "code": "vscode",
+}
+CLAUDE_DESKTOP = "claude-desktop"
+# What `ollama launch NAME` starts: the program's name, and what stands in the way where it is not installed.
+# A question ("… now?") is one that needs an answer in a terminal, anything else is where to get the program.
+INTEGRATIONS = {
+    "claude": ("claude", "Claude Code is not installed. Install now?"),
+    "claude-desktop": ("", "https://claude.com/download"),
+    "chatgpt": ("", "https://chatgpt.com/download"),
+    "cline": ("cline", "Cline is not installed. Install with npm?"),
+    "codex": ("codex", "https://developers.openai.com/codex/cli/"),
+    "copilot": ("copilot", "https://github.com/features/copilot/cli/"),
+    "droid": ("droid", "https://docs.factory.ai/cli/getting-started/quickstart"),
+    "dsh": ("dsh", "DeepSeek Harness is not installed. Install with npm?"),
+    "hermes": ("hermes", "Hermes is not installed. Install now?"),
+    "hermes-desktop": ("hermes", "Hermes is not installed. Install now?"),
+    "kimi": ("kimi", "Kimi is not installed. Install now?"),
+    "muse": ("muse", "Muse is not installed. Install now?"),
+    "omp": ("omp", "https://omp.sh"),
+    "openclaw": ("openclaw", "OpenClaw is not installed. Install with npm?"),
+    "opencode": ("opencode", "OpenCode is not installed. Install now?"),
+    "pi": ("pi", "Install Pi with npm?"),
+    "pool": ("pool", "https://github.com/poolsideai/pool"),
+    "qwen": ("qwen", "Qwen Code is not installed. Install now?"),
+    "vscode": ("code", "https://code.visualstudio.com"),
+}
+DESKTOP_ONLY = {"chatgpt": "ChatGPT", "claude-desktop": "Claude Desktop"}  # on macOS and Windows
+RESTORABLE = {"chatgpt", "claude-desktop", "codex"}
 
 ERRORS = {
     "unknown command": 'unknown command {name} for "ollama"{suggestions}',
@@ -331,6 +335,12 @@ ERRORS = {
         "Claude Desktop is no longer supported. "
         "Existing installations can be restored with 'ollama launch claude-desktop --restore'."
     ),
+    "desktop only": "{name} launch is only supported on macOS and Windows",
+    "restore alone": "--restore cannot be combined with --model, --config, or extra args",
+    "no restore": "{name} does not support --restore",
+    "headless": "headless --yes launch for {name} requires --model <model>",
+    "confirm": "{question} requires confirmation; re-run with --yes to continue",
+    "not installed": "{name} is not installed, install from {place}",
     "not ollama": "{base} does not answer as an Ollama server does ({error}); check OLLAMA_HOST",
     # what the practice command does not do
     "no terminal": (
@@ -340,6 +350,9 @@ ERRORS = {
     "no menu": "the practice ollama command has no menu; 'ollama --help' lists its commands",
     "no launch": (
         "the practice ollama command starts no other programs; 'ollama launch {name}' needs the real one"
+    ),
+    "no safetensors": (
+        "{folder} is not a supported safetensors model directory (needs config.json + *.safetensors)"
     ),
     "no experimental": "the practice ollama command does not do 'create --experimental'; leave the flag out",
 }

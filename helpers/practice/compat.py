@@ -18,13 +18,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import cloud, names
 from .cli_format import quote
 from .clock import SECOND
 from .engines import Piece
 from .errors import Refusal
 from .gojson import BadBody, List, Struct, decode, decode_base64, encode, syntax_error
-from .models import place
+from .models import described
 from .ollama import (
     CALL_ID,
     Started,
@@ -175,7 +174,7 @@ async def chat_completions(request: Request) -> Response:
     try:
         with middleware():
             asked = read_body(body, CHAT)
-            native = _native_chat(asked)
+            native = native_chat(asked)
         started = await start_chat(practice, native, stamp)
     except Refusal as refusal:
         return refused_openai(refusal)
@@ -202,7 +201,7 @@ async def chat_completions(request: Request) -> Response:
     return reply_line({**head, "choices": [choice], "usage": _usage(started)})
 
 
-def _native_chat(asked: dict[str, Any]) -> dict[str, Any]:
+def native_chat(asked: dict[str, Any]) -> dict[str, Any]:
     messages = asked.get("messages", [])
     if not messages:
         raise Refusal("no messages")
@@ -476,16 +475,8 @@ async def models(request: Request) -> Response:
 
 async def model(request: Request) -> Response:
     typed = request.path_params["model"]
-    practice = practice_of(request)
     try:
-        base, where = place(typed)
-        name = names.parse(base)
-        if name is None:
-            raise Refusal("name")
-        of_cloud = where == "cloud"
-        found = cloud.passed_on(practice, base, "details") if of_cloud else practice.store.find(name)
-        if found is None:
-            raise Refusal("not found", model=name.short)
+        found = described(practice_of(request), typed)
     except Refusal as refusal:
         return refused_openai(refusal)
     return reply_line(_listed(found, typed))
@@ -511,8 +502,8 @@ async def embeddings(request: Request) -> Response:
             if asked.get("input") in (None, []):
                 raise Refusal("input")
         texts = [""] if asked["input"] == "" else input_texts(asked["input"])
-        model, meter = await start_embed(practice, asked, "not found, pull")
-        made = vectors(practice, model, meter, asked, texts)
+        loaded, meter = await start_embed(practice, asked, "not found, pull")
+        made = vectors(practice, loaded, meter, asked, texts)
     except Refusal as refusal:
         return refused_openai(refusal)
     shown = [packed(vector) for vector in made] if encoding.lower() == "base64" else made

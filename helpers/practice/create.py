@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from . import blobs, gguf, gorender, names, pull, quantize, safetensors
+from . import blobs, gguf, gorender, known_templates, names, pull, quantize, safetensors, split
 from .cli_format import human_number
 from .errors import Refusal
 from .gojson import List, Map, Struct, encode
@@ -155,6 +155,7 @@ async def _created(practice: Practice, asked: dict[str, Any], name: Name) -> Lin
     elif "files" in asked:
         async for line in _files(practice, asked["files"], layers):
             yield line
+        layers += await asyncio.to_thread(_known_template, practice, layers)
     else:
         raise Refusal("neither")
     remote = "remote_host" in config
@@ -179,7 +180,7 @@ async def _created(practice: Practice, asked: dict[str, Any], name: Name) -> Lin
     made = await asyncio.to_thread(_texts, practice, asked, layers)
     for layer in layers:
         verb = "creating new" if layer["digest"] in made else "using existing"
-        yield {"status": f"{verb} layer {layer['digest']}"}
+        yield {"status": layer.get("_status") or f"{verb} layer {layer['digest']}"}
     yield {"status": "writing manifest"}
     await asyncio.to_thread(_save, practice, name, config, layers, old)
     yield {"status": "success"}
@@ -271,11 +272,15 @@ async def _files(
         raise Refusal("unknown type")
     if kind == "adapter" and len(files) > 1:
         raise Refusal("one adapter")
+    shards: dict[str, list[split.Shard]] = {}
     for source, digest in sorted(files.items()):
         yield {"status": "parsing GGUF"}
         path = practice.store.blob(digest)
         header = await asyncio.to_thread(_uploaded, path)
         part = kind if kind == "draft" else _part(header)
+        if group := split.group(source, header):
+            shards.setdefault(f"{part}:{group}", []).append(split.Shard(source, header))
+            continue
         size = path.stat().st_size
         if part == "model" and not header.tensors:
             raise Refusal("not validated")
@@ -283,6 +288,30 @@ async def _files(
             size = header.size + sum(tensor.size for tensor in header.tensors)
         layer = {"mediaType": LAYER_TYPE + part, "digest": digest, "size": size, "_rewrite": part == "model"}
         layers.append(layer if part == "model" else {**layer, "from": source})
+    for group, found in shards.items():
+        layers.append({**_stand_in(practice, split.merged(found), group.partition(":")[0]), "_rewrite": True})
+
+
+def _known_template(practice: Practice, layers: list[Layer]) -> list[Layer]:
+    """The template and parameters that go with the Jinja template in the weights, where it is a known one."""
+    jinja = (gguf.read(practice.store.blob(one["digest"])).text("tokenizer.chat_template") for one in layers)
+    known = known_templates.named(next(filter(None, jinja), ""))
+    if known is None:
+        return []
+    name, template, parameters = known
+    made = [_layer(practice, "template", template.encode())]
+    made[0]["_status"] = f"using autodetected template {name}"
+    return made + ([_layer(practice, "params", encode(parameters) + b"\n")] if parameters else [])
+
+
+def _layer(practice: Practice, kind: str, data: bytes) -> Layer:
+    there = practice.store.blob(digest_of(data)).exists()
+    return {
+        "mediaType": LAYER_TYPE + kind,
+        "digest": practice.store.add_blob(data),
+        "size": len(data),
+        "_new": not there,
+    }
 
 
 def _form(practice: Practice, files: dict[str, str]) -> str:
@@ -328,15 +357,8 @@ def _converted(practice: Practice, files: dict[str, str], kind: str, architectur
 
 def _stand_in(practice: Practice, header: gguf.Header, kind: str) -> Layer:
     """A layer with this header and no weights; its size is what it would be with them."""
-    data = gguf.write(header.metadata, header.tensors)
-    there = practice.store.blob(digest_of(data)).exists()
-    size = len(data) + sum(tensor.size for tensor in header.tensors)
-    return {
-        "mediaType": LAYER_TYPE + kind,
-        "digest": practice.store.add_blob(data),
-        "size": size,
-        "_new": not there,
-    }
+    layer = _layer(practice, kind, gguf.write(header.metadata, header.tensors))
+    return {**layer, "size": layer["size"] + sum(tensor.size for tensor in header.tensors)}
 
 
 def _architecture(practice: Practice, layers: list[Layer]) -> str:

@@ -32,6 +32,7 @@ class OpenAIRefusal(Exception):
     """A request that is answered with an error of OpenAI's; `param` names the field at fault."""
 
     def __init__(self, key: str, /, param: str | None = None, **words: Any) -> None:
+        self.key = key
         self.status, kind, code, text = _TABLE["openai"][key]
         message = text.format(param=param, **words)
         code = code.format(**words) or None

@@ -186,7 +186,7 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
         wanted = wanted.go
     elif isinstance(wanted, List):
         if kind == "array":
-            return [_fit(item, wanted.item, root, path, misfits) for item in value if item is not None]
+            return [_fit_item(item, wanted.item, root, path, misfits) for item in value]
         wanted = wanted.go
     elif isinstance(wanted, Map):
         if kind == "object":
@@ -216,6 +216,14 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
     return None
 
 
+def _fit_item(item: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> Any:
+    """One item of a list; null leaves it at its type's zero."""
+    if item is not None:
+        return _fit(item, wanted, root, path, misfits)
+    return {} if isinstance(wanted, Struct) else _ZEROS.get(wanted) if isinstance(wanted, str) else None
+
+
+_ZEROS: dict[str, Any] = {"string": "", "int": 0, "bool": False, "float64": 0.0, "api.ImageData": b""}
 _FITS = {
     "string": "string",
     "bool": "bool",

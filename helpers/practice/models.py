@@ -44,6 +44,22 @@ def place(typed: str) -> tuple[str, str]:
         raise Refusal("both sources", quoted=quote(str(error))) from error
 
 
+def described(practice: Practice, typed: str) -> Model:
+    """The model whose details a request wants. Raises Refusal."""
+    base, where = place(typed)
+    name = names.parse(base)
+    if name is None:
+        raise Refusal("name")
+    model = cloud.passed_on(practice, base, "details") if where == "cloud" else practice.store.find(name)
+    if model is None:
+        raise Refusal("not found", model=practice.store.spelled(name).short)
+    if model.remote:
+        cloud.admitted(practice, "details")
+        if where == "local":
+            raise Refusal("not found", model=typed)
+    return model
+
+
 async def root(request: Request) -> Response:
     return PlainTextResponse("Ollama is running")
 
@@ -100,17 +116,7 @@ async def show(request: Request) -> Response:
         typed = asked.get("model") or asked.get("name") or ""
         if not typed.strip():
             raise Refusal("model required")
-        base, where = place(typed)
-        name = names.parse(base)
-        if name is None:
-            raise Refusal("name")
-        model = cloud.passed_on(practice, base, "details") if where == "cloud" else practice.store.find(name)
-        if model is None:
-            raise Refusal("not found", model=(practice.store.existing(name) or name).short)
-        if model.remote:
-            cloud.admitted(practice, "details")
-            if where == "local":
-                raise Refusal("not found", model=typed)
+        model = described(practice, typed)
     except Refusal as refusal:
         return refused(refusal)
     shown = await asyncio.to_thread(_shown, model, asked)

@@ -56,13 +56,22 @@ def from_path(path: Path) -> Name | None:
 
 def parse(text: str) -> Name | None:
     """The name `text` stands for, or None if it is no valid name."""
+    return _valid(*_split(text))
+
+
+def unqualified(text: str) -> str:
+    """What some error texts make of a text that is no valid name."""
+    return str(Name(*(part or "!MISSING!" for part in _split(text))))
+
+
+def _split(text: str) -> tuple[str, str, str, str]:
     rest, tag = text, TAG
     colon = text.rfind(":")
     if colon > text.rfind("/"):
         rest, tag = text[:colon], text[colon + 1 :]
     *before, model = rest.rsplit("/", 2)
     host, namespace = [HOST, NAMESPACE][: 2 - len(before)] + before
-    return _valid(host.rpartition("://")[2], namespace, model, tag)
+    return host.rpartition("://")[2], namespace, model, tag
 
 
 def _valid(host: str, namespace: str, model: str, tag: str) -> Name | None:

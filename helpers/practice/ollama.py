@@ -30,7 +30,16 @@ from .shapes import CHAT, EMBED, EMBEDDING, GENERATE, read
 from .state import Practice, Stamp, cut, practice_of, run
 from .store import Model
 
-FROM_THE_MODEL = ("format", "pictures", "exceeds", "prompt too long", "runner", "runner refused")
+FROM_THE_MODEL = {
+    "format",
+    "pictures",
+    "picture",
+    "exceeds",
+    "prompt too long",
+    "runner",
+    "runner refuses",
+    "runner refused",
+}
 CALL_ID = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -68,9 +77,10 @@ def _complete(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
     context = os.environ.get("OLLAMA_CONTEXT_LENGTH", "")
     served = {"num_ctx": int(context)} if context.isdigit() else {}
     try:
-        return complete(served, model.parameters, asked.get("options") or {})
+        options = complete(served, model.parameters, asked.get("options") or {})
     except BadOption as error:
         raise Refusal("option", text=error) from error
+    return options if options["num_predict"] else {**options, "num_predict": -1}  # 0 is not sent on
 
 
 def _format(asked: dict[str, Any]) -> Any:
@@ -208,8 +218,8 @@ async def _ready(
         count = await loaded.engine.prompt_tokens(ask)
         if count > loaded.context_length:
             raise Refusal("exceeds", count=count, limit=loaded.context_length)
-    if problem := llamacpp.problem(ask.format):
-        raise Refusal("bad schema", text=json.dumps(problem, ensure_ascii=False)[1:-1])
+    if problem := llamacpp.refusal(ask.format, ask.options):
+        raise Refusal("runner refuses", text=json.dumps(problem, ensure_ascii=False)[1:-1])
     if pictured and not await vision.all_readable(ask.messages):
         raise Refusal("picture")
     meter.prompt_tokens = await cut(loaded, ask)
@@ -401,7 +411,7 @@ async def _lines(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
 # --- vectors --------------------------------------------------------------------------------------
 
 
-async def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Model, Meter]:
+async def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Loaded, Meter]:
     """Check a request for vectors and load its model. Raises Refusal."""
     meter = Meter(practice.clock)
     typed = asked.get("model", "")
@@ -409,19 +419,19 @@ async def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -
         raise Refusal("not found", model=typed)
     model = find(practice, typed, missing)
     options = _complete(model, asked)
-    await practice.scheduler.use(model, asked.get("keep_alive"), options)
+    loaded = await practice.scheduler.use(model, asked.get("keep_alive"), options)
     meter.loaded()
-    return model, meter
+    return loaded, meter
 
 
 def vectors(
-    practice: Practice, model: Model, meter: Meter, asked: dict[str, Any], texts: list[str]
+    practice: Practice, loaded: Loaded, meter: Meter, asked: dict[str, Any], texts: list[str]
 ) -> list[list[float]]:
     """One vector of length 1 for each text. Raises Refusal."""
-    if "embedding" not in model.capabilities:
+    if "embedding" not in loaded.model.capabilities:
         raise Refusal("no embeddings")
-    length = model.length("embedding")
-    limit = model.length("context")
+    length = loaded.model.length("embedding")
+    limit = loaded.context_length
     made = []
     for text in texts:
         pieces = split(text)
@@ -456,10 +466,10 @@ async def embed(request: Request) -> Response:
     try:
         asked = read(await request.body(), EMBED)
         texts = input_texts(asked.get("input"))
-        model, meter = await start_embed(practice, asked, "not found, pull")
+        loaded, meter = await start_embed(practice, asked, "not found, pull")
         if not texts:
             return reply({"model": asked["model"], "embeddings": []})
-        made = vectors(practice, model, meter, asked, texts)
+        made = vectors(practice, loaded, meter, asked, texts)
     except Refusal as refusal:
         return refused(refusal)
     metrics = meter.metrics()
@@ -473,12 +483,12 @@ async def embeddings(request: Request) -> Response:
         asked = read(await request.body(), EMBEDDING)
         if not asked.get("model", "").strip():
             raise Refusal("model required")
-        model, meter = await start_embed(practice, asked, "not found, pull")
+        loaded, meter = await start_embed(practice, asked, "not found, pull")
         if not asked.get("prompt"):
             return reply({"embedding": []})
-        made = vectors(practice, model, meter, asked, [asked["prompt"]])
+        made = vectors(practice, loaded, meter, {"truncate": False}, [asked["prompt"]])
     except Refusal as refusal:
-        if refusal.key == "no embeddings":
+        if refusal.key in ("no embeddings", "too long"):
             refusal.status = 500  # this older endpoint passes on no other
         return refused(refusal)
     return reply({"embedding": made[0]})

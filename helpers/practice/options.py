@@ -48,8 +48,8 @@ def complete(*given: dict[str, Any]) -> dict[str, Any]:
 def _checked(name: str, value: Any) -> Any:
     kind = OPTIONS[name][0]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind == "integer" and number and abs(value) < 2**63:
-        return int(value)
+    if kind == "integer" and number:
+        return int(max(-(2**63), min(value, 2**63 - 1)))
     if kind == "float32" and number:
         return float(value)
     if kind == "boolean" and isinstance(value, bool):

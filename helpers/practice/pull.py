@@ -27,18 +27,12 @@ from .errors import Refusal
 from .gojson import BadBody, Struct, decode, encode
 from .names import Name
 from .replies import BARE_JSON, NDJSON, Stream, refused, reply, route
-from .shapes import read
+from .shapes import PULL, read
 from .state import Practice, practice_of
 from .store import digests_of, entries, no_prune, trouble
 
 CADENCE = 0.06  # seconds between two lines about one file
 SPEED = 250.0  # MB a second at which a stand-in's weights seem to come; COURSE_PULL_SPEED sets another
-
-REQUEST = Struct(
-    "api.PullRequest",
-    {"model": "string", "name": "string", "stream": "bool", "insecure": "bool"},
-    root="PullRequest",
-)
 
 Lines = AsyncGenerator[dict[str, Any], None]
 Coming = AsyncIterator[tuple[int, int]]  # bytes there, bytes in all
@@ -46,7 +40,7 @@ Coming = AsyncIterator[tuple[int, int]]  # bytes there, bytes in all
 
 async def pull(request: Request) -> Response:
     try:
-        asked = read(await request.body(), REQUEST)
+        asked = read(await request.body(), PULL)
         try:
             name = names.pull_name(asked.get("model") or asked.get("name") or "")
         except names.BothSources as error:

@@ -11,16 +11,16 @@ from starlette.responses import Response
 
 from . import cloud, names, registry
 from .errors import Refusal
-from .pull import REQUEST, Lines, answer
+from .pull import Lines, answer
 from .replies import refused, route
-from .shapes import read
+from .shapes import PUSH, read
 from .state import Practice, practice_of
 from .store import Model, digests_of, entries, manifest_bytes
 
 
 async def push(request: Request) -> Response:
     try:
-        asked = read(await request.body(), REQUEST)
+        asked = read(await request.body(), PUSH)
         typed = asked.get("model") or asked.get("name") or ""
         if not typed:
             raise Refusal("model required")
@@ -35,7 +35,9 @@ async def _pushed(practice: Practice, typed: str, insecure: bool) -> Lines:
     model = practice.store.find(name)
     if name is None or model is None:
         yield {"status": "couldn't retrieve manifest"}
-        path = practice.store.manifest_path(name) if name else practice.store.manifests
+        if name is None:
+            raise Refusal("file", text=f"unqualified name: {names.unqualified(typed)}")
+        path = practice.store.manifest_path(name)
         raise Refusal("file", text=f"open {path}: no such file or directory")
     own = model.name.host == names.HOST
     if own and model.name.namespace.lower() != cloud.signed_in(practice.home).lower():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .cli_format import quote
 from .errors import Refusal
 from .gojson import BadBody, List, Map, Struct, decode
 from .scheduler import keep_alive
@@ -16,7 +17,7 @@ def _think(value: Any) -> Any:
         return value
     kinds = '"high", "medium", "low", "max", true, or false)'
     if isinstance(value, str):
-        raise BadBody(f'invalid think value: "{value}" (must be {kinds}')
+        raise BadBody(f"invalid think value: {quote(value)} (must be {kinds}")
     raise BadBody(f"think must be a boolean or string ({kinds}")
 
 
@@ -142,6 +143,14 @@ SHOW = Struct(
     root="ShowRequest",
 )
 COPY = Struct("api.CopyRequest", {"source": "string", "destination": "string"}, root="CopyRequest")
+PULL, PUSH = (
+    Struct(
+        f"api.{name}",
+        {"model": "string", "name": "string", "stream": "bool", "insecure": "bool"},
+        root=name,
+    )
+    for name in ("PullRequest", "PushRequest")
+)
 DELETE = Struct("api.DeleteRequest", {"model": "string", "name": "string"}, root="DeleteRequest")
 
 

@@ -25,6 +25,7 @@ class Ask:
     raw: str | None = None
     tools: list[dict[str, Any]] = field(default_factory=list)
     tool_choice: str = "auto"  # auto, none, required, or a tool's name
+    parallel: bool = True  # whether several tools may be called at once
     format: Any = None  # None, "json" or a JSON schema
     think: Any = False
     truncate: bool = True  # whether a prompt too long for the context is cut

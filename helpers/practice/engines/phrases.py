@@ -18,7 +18,7 @@ FACTS = frozenset(
     "subject asked name city capital number result count tool answer persona memory memory_of said_before "  # noqa: SIM905
     "asked_before context letters word summary sentiment choice translation echo items code extracted "
     "picture picture_size picture_colours picture_colour picture_light picture_texture picture_places "
-    "verdict claim pictures bad_picture long remarks words_wanted reply json language".split()
+    "whole stated verdict claim pictures bad_picture long remarks words_wanted reply json language".split()
 )
 LANGUAGES = ("de", "fr", "es", "pt", "it", "ja")
 _TABLES = {

@@ -13,6 +13,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from copy import copy
 from random import Random
 from typing import Any
 
@@ -258,12 +259,18 @@ class _Schema:
             if made >= high:
                 return ending
             inner = prefix[made] if made < len(prefix) else item
-            one = self.any(inner, single, depth + 1)
+            one = self.at_turn(made, high).any(inner, single, depth + 1)
             comma = ("," if broken else ", ") if made else ""
             more: Symbol = (comma + line, one, lambda: items(made + 1))
             return more if made < low else Choice(((1.0, more), (2.0, ending)))
 
         return ("[", lambda: items(0)) if low or high else "[]"
+
+    def at_turn(self, made: int, of: int) -> _Schema:
+        """The same, with its own share of the words, so that the items of one list are not all alike."""
+        other = copy(self)
+        other.words = lambda name: _share(self.words(name), made, of)
+        return other
 
     def unique(self, slots: Callable[[int], Any], name: str, depth: int, least: int, most: float) -> Symbol:
         """Whole arrays without two equal values; `slots` says what the value at each place must fit."""
@@ -409,6 +416,13 @@ def _filling(length: int) -> Symbol:
 def _texts(words: Symbol) -> list[str]:
     random = Random(0)
     return list(dict.fromkeys([drawn(words), *(drawn(words, random) for _ in range(8))]))
+
+
+def _share(words: Symbol, turn: int, of: int) -> Symbol:
+    if not isinstance(words, Choice):
+        return words
+    shares = min(of, len(words.options))
+    return Choice(tuple(way for i, way in enumerate(words.options) if i % shares == turn % shares))
 
 
 def _falling(values: list[Any]) -> Symbol:

@@ -41,8 +41,36 @@ _OWN = re.compile(
     re.IGNORECASE,
 )
 _OWN_ASKED = re.compile(
-    r"\b(?:what|who|which|how old)(?:'s| is| are| was)? (?:is |are )?my ((?:\w+ ){0,2}\w+?)(?:'s name| "
-    r"called)?\s*[?.!]*$",
+    r"\b(?:what|who|which|how old)(?:'s| is| are| was)? (?:is |are )?my (?!first |last |previous )"
+    r"((?:\w+ ){0,2}?\w+?)(?:'s name| called| named)?\s*[?.!]*$",
+    re.IGNORECASE,
+)
+_KEPT = r"(number|word|code|city|colour|color|animal|password|date|letter)"
+_REMEMBER = re.compile(
+    rf"\b(?:remember|keep in mind|memori[sz]e)(?: that)?(?: the| this)? {_KEPT}(?: is|:)? [\"'“]?([\w-]+)",
+    re.IGNORECASE,
+)
+_KEPT_ASKED = re.compile(
+    rf"\b(?:what|which)(?: was| is)?(?: the)? {_KEPT} (?:did|do|should|had|was|is|have|were|to|that|you)\b"
+    rf"|\b(?:what|which)(?: was| is)(?: the)? {_KEPT}\W*$",
+    re.IGNORECASE,
+)
+_AGAIN = re.compile(
+    r"(?:tell me |give me |and |now )?(?:another(?: one)?|one more|again|once more|noch einen?)\W*", re.I
+)
+_AND_OF = re.compile(r"(?:and|what about|how about|und)(?: (?:of|in|for|von))? ([^?!.]{2,40})\W*", re.I)
+_STATED = re.compile(
+    r"(?:i|we|my|our|ich|wir|mein|meine)(?:'m| am| live| like| love| have| was| were| work| come| study"
+    r"| moved| own| hate| prefer| bin| wohne| mag| habe|(?: [\w-]+){1,3} (?:is|are|was|ist|sind))\b[^?]*",
+    re.IGNORECASE,
+)
+_NO_THING = re.compile(  # a task that begins so is told in quotes, because it names no thing
+    r"(?:a|an|and|are|add|another|answer|as|ask|build|can|change|choose|compare|complete|continue|convert"
+    r"|correct|could|create|decide|describe|did|do|does|draw|explain|extract|fill|find|fix|from|generate"
+    r"|give|go|has|have|he|how|i|if|imagine|improve|in|is|it|let|list|make|may|me|must|name|no|now|of|ok"
+    r"|on|or|paraphrase|pick|please|proofread|read|rewrite|say|she|should|shorten|shorter|longer|show"
+    r"|solve|sort|spell|suggest|tell|that|then|they|this|times|to|translate|try|turn|use|was|we|were|what"
+    r"|when|where|which|who|whom|whose|why|will|with|would|write|yes|you|your)\b|\W*$",
     re.IGNORECASE,
 )
 _TOLD = re.compile(
@@ -97,6 +125,8 @@ def read(ask: Ask, phrases: Phrases, looks: list[Look | None]) -> Talk:
     users = [m["content"] for m in ask.messages if m["role"] == "user"][-REMEMBERED:]
     asked = (ask.raw if ask.raw is not None else users[-1] if users else "")[:MATERIAL]
     asked = re.sub(r"(\s{3})\s+", r"\1", asked)
+    if ask.raw is None and len(users) > 1:
+        asked = _followed_up(asked, users[-2][:MATERIAL], phrases.data["capitals"])
     task, material = split_task(asked)
     system = "\n".join(m["content"] for m in ask.messages if m["role"] in ("system", "developer"))[:MATERIAL]
     language = _language(asked[:ASKED], system[:ASKED], users[:-1], phrases.data["language"])
@@ -109,6 +139,16 @@ def read(ask: Ask, phrases: Phrases, looks: list[Look | None]) -> Talk:
     if learnt := tasks.learnt(talk, ask.messages):
         talk.facts["choice"] = learnt
     return talk
+
+
+def _followed_up(asked: str, before: str, countries: dict[str, str]) -> str:
+    """The question that a message goes on with: the one before, again or of another country."""
+    if _AGAIN.fullmatch(asked.strip()):
+        return before
+    found = _AND_OF.fullmatch(asked.strip())
+    country = found[1].strip().removeprefix("the ") if found else ""
+    was = next((one for one in countries if holds(before, one)), "") if country in countries else ""
+    return before.replace(was, country) if was else asked
 
 
 def split_task(asked: str) -> tuple[str, str]:
@@ -129,6 +169,8 @@ def split_task(asked: str) -> tuple[str, str]:
         if len(lines[-1]) < 120 < len(asked):
             return lines[-1], "\n".join(lines[:-1])
     if '{"' in asked:  # an object shown, not a text given
+        return asked.strip(), ""
+    if re.match(r"(?:yes or no|true or false|ja oder nein)\s*:", asked, re.I):
         return asked.strip(), ""
     if found := re.search(r"^([^:\n]{3,160}):\s+(\S.*)$", asked.strip(), re.DOTALL):
         return found[1], found[2].strip(" \"'")
@@ -162,7 +204,11 @@ def _subject(talk: Talk) -> dict[str, Symbol]:
         openers = openers + talk.phrases.data["language"]["en"]["openers"]
     for _ in range(3):
         for opener in openers:
-            if text.lower().startswith(opener) and len(text) > len(opener) + 1:
+            if (
+                text.lower().startswith(opener)
+                and len(text) > len(opener) + 1
+                and _ends_word(text, len(opener))
+            ):
                 text = text[len(opener) :].lstrip(" ,:")
                 if opener in ("how do i", "how do you", "how do we", "how can i", "how to"):
                     text = "how to " + text
@@ -171,7 +217,16 @@ def _subject(talk: Talk) -> dict[str, Symbol]:
     subject = first.strip(" .?!。？\n\"'")
     if len(subject) > 80:
         subject = subject[:80].rsplit(" ", 1)[0]
-    return {"subject": subject or "that", "asked": talk.task[:200]}
+    facts: dict[str, Symbol] = {"subject": subject or "that", "asked": talk.task[:200]}
+    if talk.language == "en" and not talk.material and _NO_THING.match(subject):
+        facts["whole"] = " ".join(talk.task.split())[:200]
+    if not talk.material and _STATED.fullmatch(talk.task.strip()):
+        facts["stated"] = "yes"
+    return facts
+
+
+def _ends_word(text: str, at: int) -> bool:
+    return not (text[at - 1].isascii() and text[at - 1].isalnum() and text[at].isalnum())
 
 
 def _memory(talk: Talk) -> dict[str, Symbol]:
@@ -184,6 +239,7 @@ def _memory(talk: Talk) -> dict[str, Symbol]:
         for pattern, what in ((_AGE, "age"), (_LIVES, "home")):
             if found := pattern.search(text):
                 known[what] = next(filter(None, found.groups())).strip()
+        known |= {what.lower(): value for what, value in _REMEMBER.findall(text)}
         if not text.rstrip().endswith("?"):
             known |= {what.lower(): value.strip() for what, value in _OWN.findall(text)}
     task = talk.task
@@ -194,6 +250,8 @@ def _memory(talk: Talk) -> dict[str, Symbol]:
         wanted = "home"
     elif (found := _OWN_ASKED.search(task)) and found[1].lower() != "name":
         wanted = found[1].lower()
+    elif (found := _KEPT_ASKED.search(task)) and (found[1] or found[2]).lower() in known:
+        wanted = (found[1] or found[2]).lower()
     if wanted:
         facts["memory_of"] = {"age": "age", "home": "home"}.get(wanted, wanted)
         value = known.get(wanted) or next((v for k, v in known.items() if k.endswith(" " + wanted)), "")

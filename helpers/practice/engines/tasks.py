@@ -48,7 +48,9 @@ def _is_prime(n: int) -> bool:
 
 
 def _count(talk: Talk) -> dict[str, Symbol]:
-    if not re.search(r"\bcount|\bnumbers\b|zähl|compte|cuenta|conta|数え", talk.task, re.I):
+    if not re.search(
+        r"\bcount|\bnumbers\b.*\d|\d.*\bnumbers\b|zähl|compte|cuenta|conta|数え", talk.task, re.I
+    ):
         return {}
     given = numbers(talk.task)
     if not given:
@@ -103,6 +105,8 @@ def _letters(talk: Talk) -> dict[str, Symbol]:
             "tokens": tokens.count(inside),
         }[what]
         return {"letters": str(count), "word": f'{what} in "{inside[:80]}"'}
+    if re.search(r"\b(?:function|program|script|code|class|method|funktion|programm)\b", text, re.I):
+        return {}
     if found := re.search(r"(?:reverse|spell)(?: out)?(?: backwards)? " + in_word, text, re.I):
         backwards = "reverse" in text.lower() or "backward" in text.lower()
         return {"echo": found[1][::-1] if backwards else "-".join(found[1].strip().upper())}
@@ -328,7 +332,10 @@ def _items(talk: Talk) -> dict[str, Symbol]:
     kind = next((names[name] for name in sorted(names, key=len, reverse=True) if holds(talk.task, name)), "")
     if not kind:
         return {}
-    wanted = max(1, min((numbers(talk.task) or [3])[0], 20))
+    one = re.search(
+        rf"\b(?:a|an|one|ein|eine|einen|une?|una) {kind.removesuffix('s')}\b|\bcity\b", talk.task, re.I
+    )
+    wanted = max(1, min((numbers(talk.task) or [1 if one else 3])[0], 20))
     things = kinds[kind].get(talk.language) or kinds[kind]["things"]
     separated = bool(re.search(r"comma|komma|one line|single line", talk.task, re.I))
     bulleted = bool(re.search(r"bullet|stichpunkt", talk.task, re.I))
@@ -347,6 +354,8 @@ def _items(talk: Talk) -> dict[str, Symbol]:
         )
         return Choice(options)
 
+    if wanted == 1:
+        return {"items": Choice(tuple((1 / (rank + 1), thing) for rank, thing in enumerate(things)))}
     return {"items": lambda: listed(1, tuple(things))}
 
 

@@ -162,7 +162,7 @@ def people(talk: Talk, text: str) -> list[str]:
         kept = [word for word in one.split() if re.split("['’]", word)[0] not in _NO_NAMES]
         one = " ".join(kept).removesuffix("'s").removesuffix("’s")
         alone_at_start = one in starts and not re.search(
-            rf"{re.escape(one)}(?:'s)? (?:is|was|has|lives|likes|works|ist|est|and|und)\b", text
+            rf"{re.escape(one)}(?:'s)?(?:,| (?:is|was|has|lives|likes|works|ist|est|and|und)\b)", text
         )
         if (
             len(one) > 1
@@ -251,9 +251,10 @@ def _strings(talk: Talk, name: str, own: list[str], schema: dict[str, Any], text
         return [talk.facts["capital"]]
     if role == "country":
         known = [*talk.phrases.data["capitals"], *talk.phrases.data["country_names"]]
-        return sorted(
+        said = sorted(
             (one for one in known if holds(source, one)), key=lambda one: source.lower().find(one.lower())
         )
+        return said or (["France"] if holds(source, "a city") else [])
     if set(own) & {"to", "from", "cc"} and (mails := _PATTERNS["email"].findall(source)):
         return list(mails)
     if role == "place":
@@ -269,7 +270,10 @@ def _strings(talk: Talk, name: str, own: list[str], schema: dict[str, Any], text
             return [one.split()[0] for one in named]
         if "last" in own or "lastname" in own:
             return [one.split()[-1] for one in named if " " in one]
-        return named or (places(talk, source) if own == ["name"] else [])
+        if own != ["name"] or named:
+            return named
+        unnamed = ["Paris"] if holds(source, "city") else []
+        return places(talk, source) or unnamed
     if role == "company":
         return people(talk, source)
     if role == "language":
@@ -316,12 +320,28 @@ def _iso(values: list[str], schema: dict[str, Any]) -> list[Any]:
     return made
 
 
+_COUNTED = {
+    "people",
+    "persons",
+    "users",
+    "items",
+    "examples",
+    "names",
+    "entries",
+    "records",
+    "cities",
+    "books",
+}
+
+
 def _numbers(talk: Talk, own: list[str], text: str) -> list[Any]:
     seen = [look for look in talk.looks if look]
     if seen and {"width", "height"} & set(own):
         return [seen[0].width if "width" in own else seen[0].height]
     pieces = re.findall(r"\d[\d,]*(?:\.\d+)?|[^\W\d]+|[$€£%°/]", text.lower())
     at = [(i, piece) for i, piece in enumerate(pieces) if piece[0].isdigit()]
+    if not set(own) & {"number", "count", "size", "quantity", *_COUNTED}:
+        at = [(i, piece) for i, piece in at if not _COUNTED.intersection(pieces[i + 1 : i + 2])]
     spelt = {
         word: n
         for n, word in enumerate("zero one two three four five six seven eight nine ten".split())  # noqa: SIM905
@@ -421,6 +441,8 @@ def _records(talk: Talk, inner: dict[str, Any], source: str) -> list[Any]:
     if not isinstance(properties, dict) or "name" not in properties:
         return []
     named = people(talk, source)
+    if not named:
+        return []
     starts = [source.find(name) for name in named]
     starts = [max((source.rfind(end, 0, at) + 1 for end in ".!?\n"), default=0) for at in starts]
     made = []
