@@ -191,6 +191,12 @@ def disk() -> Iterator[Result]:
 
 
 def proxy() -> Iterator[Result]:
+    from helpers.proxies import unusable, why
+
+    if names := unusable(os.environ):
+        what, _, fix = why(names).partition(". ")
+        yield "problem", what, fix[0].lower() + fix[1:]
+        return
     proxies = urllib.request.getproxies()
     around = {host.strip() for host in proxies.get("no", "").split(",")}
     catching = {scheme: proxies[scheme] for scheme in ("http", "all") if proxies.get(scheme)}

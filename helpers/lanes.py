@@ -2,7 +2,7 @@
 
 The first cell of a lesson chooses. Its settings are the environment with `.env` laid over it. Without
 COURSE_LANE an Ollama that answers is taken, else the practice server; a paid provider only if COURSE_LANE is
-cloud. Choosing asks nobody but OLLAMA_HOST.
+cloud. Choosing asks nobody but OLLAMA_HOST; the first cell of a lesson then asks the provider for its models.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import os
 import re
 import shutil
 import sys
-import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -24,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 from dotenv import dotenv_values
 
-from helpers import exercises
+from helpers import exercises, proxies, reach
 from helpers.errors import CourseError
 from helpers.practice import launcher, process, toml
 from helpers.show import visible
@@ -48,8 +46,11 @@ CAPABILITIES = {  # role: what a model must be able to do for it
 }
 OPENAI = "https://api.openai.com/v1"
 PATIENCE = 3.0  # seconds for a server to say what it is
-DIRECT = ("127.0.0.1", "localhost", "::1")  # never through a proxy
-NO_PROXY_NAMES = ("NO_PROXY",) if os.name == "nt" else ("NO_PROXY", "no_proxy")
+MAKERS = ("02", "03", "04", "05", "06", "07", "20")  # lessons that make models, course-…, and delete all such
+SHARED = (
+    " · a neighbour's models may be there too, and this lesson deletes all that are named course-…: "
+    "COURSE_LANE=practice keeps you apart"
+)
 DOTENV_OFF = "PYTHON_DOTENV_DISABLED"  # python-dotenv's own switch: no cell loads a key for another lane
 
 
@@ -126,10 +127,19 @@ def lesson(name: str) -> Lesson:
         raise CourseError(f"There is no lesson {name!r}. {_nearest(name, _lessons())}")
     _chosen = choose()
     _lay(_chosen.environ)
+    if _chosen.name == "cloud":
+        _chosen = replace(_chosen, sentence=_chosen.sentence + _answered(_chosen))
+    elif _chosen.name == "ollama" and name[:2] in MAKERS and not is_loopback(_host(_laid["OLLAMA_HOST"])):
+        _chosen = replace(_chosen, sentence=_chosen.sentence + SHARED)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None and keep_alive not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", keep_alive)
     return Lesson(name, _chosen.name, _chosen.sentence, _chosen.models)
+
+
+def chosen() -> Lane | None:
+    """Who answers since the last lesson(); None before the first."""
+    return _chosen
 
 
 def _lessons() -> list[str]:
@@ -153,7 +163,13 @@ def choose() -> Lane:
         lane = _cloud(settings, written, _local(settings, "", tables), tables["cloud"])
     else:
         lane = _local(settings, forced, tables)
-    return replace(lane, environ=lane.environ | _proxies(settings))
+    environ = lane.environ | proxies.around_this_machine(settings)
+    if unusable := proxies.unusable(settings):
+        if not _stays_here(environ):
+            raise CourseError(f"{proxies.why(unusable)}. Then start Jupyter again.")
+        environ |= dict.fromkeys(unusable, "")
+        lane = replace(lane, sentence=f"{lane.sentence} · {proxies.why(unusable)}")
+    return replace(lane, environ=environ)
 
 
 def keep_alive(*_: object) -> None:
@@ -217,11 +233,19 @@ def _local(settings: Mapping[str, str], forced: str, tables: dict[str, dict[str,
     if forced == "ollama":
         who = "a practice server answers, not an Ollama," if greeting else "no Ollama answers"
         raise CourseError(
-            f"COURSE_LANE is ollama, but {who} at {_spoken(url)}. Start Ollama (its app, or `ollama serve`), "
-            "correct OLLAMA_HOST, or remove COURSE_LANE."
+            f"COURSE_LANE is ollama, but {who} at {_asked_at(url)}. Start Ollama (its app, or "
+            "`ollama serve`), correct OLLAMA_HOST, or remove COURSE_LANE."
         )
     server = process.ensure()
-    return replace(_practice(server.url, settings, tables["practice"]), server=server)
+    lane = _practice(server.url, settings, tables["practice"])
+    silent = f" · no Ollama answers at {_asked_at(url)}" if named.strip() and not forced else ""
+    return replace(lane, sentence=visible(lane.sentence + silent), server=server)
+
+
+def _asked_at(url: str) -> str:
+    """Where an Ollama was looked for, and the proxy on the way there."""
+    variable, proxy = ("", "") if is_loopback(_host(url)) else proxies.on_the_way_to(url)
+    return reach.spoken(url) + (f", asked through the proxy {proxy} of {variable}" if variable else "")
 
 
 def _practice(url: str, settings: Mapping[str, str], names: dict[str, str]) -> Lane:
@@ -237,7 +261,7 @@ def _practice(url: str, settings: Mapping[str, str], names: dict[str, str]) -> L
     if is_loopback(_host(url)):
         sentence = "practice server · scripted replies, nothing leaves this machine"
     else:
-        sentence = f"practice server at {_spoken(url)} · scripted replies"
+        sentence = f"practice server at {reach.spoken(url)} · scripted replies"
     return Lane("practice", sentence, environ, Models(names, {}))
 
 
@@ -249,7 +273,7 @@ def _ollama(url: str, version: str, names: dict[str, str]) -> Lane:
         DOTENV_OFF: "1",
     }
     models = _installed(url, names)
-    parts = [f"your Ollama {version} at {_spoken(url)}"]
+    parts = [f"your Ollama {version} at {reach.spoken(url)}"]
     parts += [models["chat"]] if "chat" in models else []
     for model in dict.fromkeys(models.wanted.values()):
         roles = ", ".join(role for role, wanted in models.wanted.items() if wanted == model)
@@ -259,11 +283,13 @@ def _ollama(url: str, version: str, names: dict[str, str]) -> Lane:
 
 def _cloud(settings: Mapping[str, str], written: dict[str, str], local: Lane, names: dict[str, str]) -> Lane:
     """A paid provider for the Chat Completions lessons; Ollama's own stay on the local lane."""
-    key = settings.get("OPENAI_API_KEY", "").strip()
+    given = settings.get("OPENAI_API_KEY", "")
+    key = given.strip()
     if not key:
+        off = f" {DOTENV_OFF} is set, so .env is not read: unset it." if _is_off(settings) else ""
         raise CourseError(
             "The cloud lane needs a key. Put OPENAI_API_KEY=… into .env (.env.example shows how), or remove "
-            "COURSE_LANE=cloud to go on without one."
+            f"COURSE_LANE=cloud to go on without one.{off}"
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise CourseError(
@@ -284,8 +310,43 @@ def _cloud(settings: Mapping[str, str], written: dict[str, str], local: Lane, na
     }
     wanted = {role: model for role, model in local.models.wanted.items() if role not in names}
     cost = "your own server" if is_loopback(host) else "replies cost money"
-    sentence = f"cloud · {_spoken(base)} · {names['chat']} · {cost}"
+    sentence = f"cloud · {reach.spoken(base)} · {names['chat']} · {cost}"
+    if key != given:
+        where = _where("OPENAI_API_KEY")
+        sentence += f" · the key in {where} has a space or line break at an end: left out here, mend it there"
     return Lane("cloud", visible(sentence), environ, Models(local.models | names, wanted), local.server)
+
+
+def _answered(lane: Lane) -> str:
+    """Ask the provider for its models; say what the learner should know of its answer. Raises CourseError."""
+    listed = reach.models(lane.environ["OPENAI_BASE_URL"], lane.environ["OPENAI_API_KEY"], _where)
+    if listed is None:
+        return " · it lists no models, so the first request shows whether the key is right"
+    have = {name for one in listed for name in (one, one.removesuffix(":latest"), one.rpartition("/")[2])}
+    names = _tables()["cloud"]
+    lacking = [role for role, name in names.items() if name not in have]
+    if not lacking or _host(lane.environ["OPENAI_BASE_URL"]).endswith(
+        ".azure.com"
+    ):  # there names are your own
+        return " · GET /models, which is free, was answered"
+    missing = " and ".join(dict.fromkeys(names[role] for role in lacking))
+    near = difflib.get_close_matches(names[lacking[0]], listed, n=3, cutoff=0.3)
+    offers = f", for example {' or '.join(near)}," if near else ""
+    return visible(
+        f" · it does not list {missing}: name another{offers} in helpers/models.toml, "
+        f"{_lines_of('cloud', lacking)}"
+    )
+
+
+def _lines_of(lane: str, roles: list[str]) -> str:
+    """`line 42 (chat) and line 44 (calling)`: where models.toml names the models of these roles."""
+    table, found = "", []
+    for number, line in enumerate(MODELS.read_text("utf-8").splitlines(), 1):
+        if header := re.match(r"\s*\[(\w+)\]", line):
+            table = header[1]
+        elif table == lane and (role := line.partition("=")[0].strip()) in roles:
+            found.append(f"line {number} ({role})")
+    return " and ".join(found)
 
 
 # What Ollama says
@@ -319,13 +380,18 @@ def _installed(url: str, names: dict[str, str]) -> Models:
                 able = CAPABILITIES.get(role, "completion")
                 if {name.lower(), f"{name.lower()}:latest"} & have:
                     models[role] = name
-                elif other := next((one for one in found if _can(client, url, one, able)), None):
-                    models[role] = other["name"]
+                elif others := [one for one in found if _can(client, url, one, able)]:
+                    thinks = (
+                        able != "thinking"
+                    )  # then a model that does not think comes first: it answers sooner
+                    others.sort(key=lambda one: thinks and "thinking" in one["able"])
+                    models[role] = others[0]["name"]
                 else:
                     wanted[role] = name
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
         raise CourseError(
-            f"The Ollama at {_spoken(url)} did not list its models. Restart it and run the first cell again."
+            f"The Ollama at {reach.spoken(url)} did not list its models. "
+            "Restart it and run the first cell again."
         ) from None
     return Models(models, wanted)
 
@@ -342,6 +408,8 @@ def _can(client: httpx.Client, url: str, model: dict[str, Any], capability: str)
 
 
 def _client(url: str) -> httpx.Client:
+    if not is_loopback(_host(url)) and (unusable := proxies.unusable(os.environ)):
+        raise CourseError(f"{proxies.why(unusable)}. Then start Jupyter again.")
     return httpx.Client(timeout=PATIENCE, trust_env=not is_loopback(_host(url)))
 
 
@@ -379,7 +447,7 @@ def _lay(environ: dict[str, str]) -> None:
 
 
 def _dotenv(outside: Mapping[str, str]) -> dict[str, str]:
-    if outside.get(DOTENV_OFF, "").casefold() in ("1", "true", "t", "yes", "y"):
+    if _is_off(outside):
         return {}
     try:
         found = dotenv_values(DOTENV, encoding="utf-8-sig")
@@ -396,6 +464,25 @@ def _dotenv(outside: Mapping[str, str]) -> dict[str, str]:
         )
     _written.update(written)
     return written
+
+
+def _is_off(settings: Mapping[str, str]) -> bool:
+    return settings.get(DOTENV_OFF, "").casefold() in ("1", "true", "t", "yes", "y")
+
+
+def _where(name: str) -> str:
+    """Where a setting comes from, in words; empty if nobody set it."""
+    outside = _outside()
+    if name in _dotenv(outside):
+        return ".env"
+    if name not in outside:
+        return ""
+    off = f" ({DOTENV_OFF} is set, so .env is not read)" if _is_off(outside) else " (not .env)"
+    return f"the environment you started Jupyter in{off}"
+
+
+def _stays_here(environ: Mapping[str, str]) -> bool:
+    return all(is_loopback(_host(environ[name])) for name in ("OPENAI_BASE_URL", "OLLAMA_HOST"))
 
 
 def _tables() -> dict[str, dict[str, str]]:
@@ -415,23 +502,6 @@ def _tables() -> dict[str, dict[str, str]]:
     return tables
 
 
-def _proxies(settings: Mapping[str, str]) -> dict[str, str]:
-    """Proxy variables with which requests to this machine go straight there."""
-    hosts = [settings.get(name, "").split(",") for name in NO_PROXY_NAMES]
-    direct = dict.fromkeys([*(host.strip() for part in hosts for host in part), *DIRECT])
-    joined = ",".join(host for host in direct if host)
-    return {name: joined for name in NO_PROXY_NAMES} | _system_proxies()
-
-
-@cache
-def _system_proxies() -> dict[str, str]:
-    """The proxies from the settings of Windows or macOS, which Python stops reading once NO_PROXY is set."""
-    if urllib.request.getproxies_environment():
-        return {}
-    found = urllib.request.getproxies()
-    return {f"{scheme.upper()}_PROXY": found[scheme] for scheme in ("http", "https") if scheme in found}
-
-
 # Words
 
 
@@ -442,11 +512,6 @@ def _host(url: str) -> str:
         return parts.hostname or "" if parts.scheme in ("http", "https") and parts.port != 0 else ""
     except ValueError:
         return ""
-
-
-def _spoken(url: str) -> str:
-    """Host and port of a URL, without a user name or password; the port only where it is written."""
-    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _nearest(word: object, known: Iterable[str]) -> str:

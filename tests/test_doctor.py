@@ -232,6 +232,9 @@ def test_a_proxy_that_catches_this_machine_is_shown_without_its_password(
     assert "user" not in finding.text and "pa@ss" not in finding.text and "NO_PROXY=127.0.0.1" in finding.fix
     monkeypatch.setenv("NO_PROXY", "example.com, 127.0.0.1")
     assert found("proxy")[0].state == "ok"
+    monkeypatch.setenv("all_proxy", "socks://proxy.school:1080")
+    (finding,) = found("proxy")
+    assert finding.state == "problem" and "cannot use the proxy in all_proxy" in finding.text and finding.fix
 
 
 # .env

@@ -18,15 +18,16 @@ from typing import Any
 import httpx
 import pytest
 from dotenv import load_dotenv
-from jupyter_client import BlockingKernelClient, KernelManager
 
-from helpers import CourseError, lanes, lesson
+from helpers import CourseError, lanes, lesson, reach
 from helpers.lanes import choose, ollama_url
 from helpers.practice import process
+from tests.kernels import Kernel
 
 KEY = "sk-live-0123456789abcdef"
 PRACTICE = "practice server · scripted replies, nothing leaves this machine"
 NOBODY = "http://127.0.0.1:9"  # the discard port: nobody listens there
+SILENT = f"{PRACTICE} · no Ollama answers at 127.0.0.1:9"
 
 
 OURS = re.compile("OPENAI_|OLLAMA_|COURSE_|PYTHON_DOTENV_|.*_PROXY", re.IGNORECASE)
@@ -36,7 +37,8 @@ OURS = re.compile("OPENAI_|OLLAMA_|COURSE_|PYTHON_DOTENV_|.*_PROXY", re.IGNORECA
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("lanes")
     yield path
-    kill(path)
+    if process.announced(path):
+        kill(path)
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +174,7 @@ def test_an_address_that_is_none_is_explained(monkeypatch: pytest.MonkeyPatch) -
 
 def test_without_anything_the_practice_server_answers() -> None:
     lane = choose()
-    assert (lane.name, lane.sentence) == ("practice", PRACTICE)
+    assert (lane.name, lane.sentence) == ("practice", SILENT)
     url = lane.environ["OLLAMA_HOST"]
     assert lane.environ["OPENAI_BASE_URL"] == url + "/openai/v1"
     assert lane.environ["OPENAI_API_KEY"] == "sk-practice"
@@ -286,6 +288,25 @@ def test_missing_models_are_replaced_by_the_smallest_that_can(ollama: Callable[.
         lane.models["vison"]
 
 
+def test_a_model_that_thinks_takes_another_place_only_if_no_other_can(ollama: Callable[..., Ollama]) -> None:
+    thinker = model("thinker", 1, "completion", "tools", "thinking")
+    ollama([thinker, model("plain", 9, "completion"), model("course-x", 0, "completion", "tools", "vision")])
+    assert dict(choose().models) == {
+        "chat": "plain",
+        "sampling": "plain",
+        "calling": "thinker",
+        "ollama": "plain",
+        "tools": "thinker",
+        "thinking": "thinker",
+    }
+
+
+def test_what_a_lesson_made_is_never_chosen(ollama: Callable[..., Ollama]) -> None:
+    able = ("completion", "tools", "thinking", "vision", "embedding")
+    ollama([model("course-all:latest", 1, *able), model("course-2", 2, *able)])
+    assert dict(choose().models) == {}
+
+
 def test_an_ollama_without_models_says_what_to_pull(ollama: Callable[..., Ollama]) -> None:
     address = ollama([]).address
     assert choose().sentence == (
@@ -391,6 +412,17 @@ def test_in_the_cloud_ollamas_lessons_stay_on_ollama(
         lane.models["vision"]
 
 
+def test_at_azure_models_have_names_of_ones_own(
+    course: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "models", lambda *_: ["gpt-9"])
+    settings = f"COURSE_LANE=cloud\nOPENAI_API_KEY={KEY}\nOPENAI_BASE_URL=https://"
+    course(settings + "me.openai.azure.com/openai/v1\n")
+    assert repr(lesson("00_start_here")).endswith("was answered")
+    course(settings + "llm.example/v1\n")
+    assert "does not list gpt-5-nano and gpt-4o-mini: name another" in repr(lesson("00_start_here"))
+
+
 def test_a_server_of_ones_own_costs_nothing(course: Callable[[str], None]) -> None:
     course("COURSE_LANE=cloud\nOPENAI_API_KEY=none\nOPENAI_BASE_URL=http://localhost:8000/v1\n")
     assert choose().sentence == "cloud · localhost:8000 · gpt-5-nano · your own server"
@@ -468,10 +500,23 @@ def test_the_example_is_a_dotenv_that_changes_nothing(course: Callable[[str], No
 # lesson()
 
 
+def test_where_learners_share_an_ollama_lessons_that_make_models_say_so(
+    ollama: Callable[..., Ollama], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ollama(ALL)
+    assert "neighbour" not in repr(lesson("06_modelfile_create_cp"))
+    monkeypatch.setattr(lanes, "is_loopback", lambda host: False)
+    makers = [
+        path.stem for path in lanes.NOTEBOOKS.glob("*.ipynb") if "here.clean()" in path.read_text("utf-8")
+    ]
+    assert makers and all("COURSE_LANE=practice" in repr(lesson(name)) for name in makers)
+    assert "neighbour" not in repr(lesson("12_roles_and_history"))
+
+
 def test_a_lesson_is_shown_as_its_line() -> None:
     here = lesson("00_start_here")
     assert (repr(here), here.name, here.lane, here.models["chat"]) == (
-        PRACTICE,
+        SILENT,
         "00_start_here",
         "practice",
         "gpt-5-nano",
@@ -490,11 +535,12 @@ def test_lanes_change_back_and_forth(
     course: Callable[[str], None], ollama: Callable[..., Ollama], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://before/v1")
+    monkeypatch.setattr(reach, "models", lambda *_: None)
     before = dict(os.environ)
     course(f"OPENAI_API_KEY={KEY}\n")
     assert lesson("00_start_here").lane == "practice"
     course(f"OPENAI_API_KEY={KEY}\nCOURSE_LANE=cloud\n")
-    assert repr(lesson("00_start_here")) == "cloud · before · gpt-5-nano · replies cost money"
+    assert repr(lesson("00_start_here")).startswith("cloud · before · gpt-5-nano · replies cost money · ")
     assert load_dotenv(lanes.DOTENV, override=True)  # as a lesson's cell does
     assert os.environ["OPENAI_API_KEY"] == KEY and "PYTHON_DOTENV_DISABLED" not in os.environ
     course("COURSE_LANE=practice\n")
@@ -524,36 +570,9 @@ def test_without_an_environment_the_package_still_imports() -> None:
 # In a kernel
 
 
-class Kernel:
-    def __init__(self, environ: dict[str, str]) -> None:
-        self.manager = KernelManager()
-        self.manager.start_kernel(cwd=str(lanes.NOTEBOOKS), env=environ)
-        self.client: BlockingKernelClient = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
-
-    def run(self, code: str, during: Callable[[], None] | None = None) -> str:
-        """Run a cell and return all that it showed."""
-        shown: list[str] = []
-
-        def take(message: dict[str, Any]) -> None:
-            content = message["content"]
-            shown.append(content.get("text") or content.get("data", {}).get("text/plain", ""))
-            shown.extend(content.get("traceback", []))
-            if during and "ready" in content.get("text", ""):
-                during()
-
-        self.client.execute_interactive(code, output_hook=take, timeout=60, allow_stdin=False)
-        return "".join(shown)
-
-    def stop(self) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-
 @pytest.fixture(scope="module")
 def kernel(home: Path) -> Iterator[Kernel]:
-    one = Kernel(machine(dict(os.environ), home))
+    one = Kernel(machine(dict(os.environ), home), lanes.NOTEBOOKS)
     yield one
     one.stop()
 
@@ -568,7 +587,7 @@ send({"model": here.models["chat"], "messages": [{"role": "user", "content": "Hi
 def test_a_server_that_is_killed_between_two_cells_runs_again(
     kernel: Kernel, home: Path, course: Callable[[str], None]
 ) -> None:
-    assert kernel.run(FIRST) == PRACTICE
+    assert kernel.run(FIRST) == SILENT
     assert "200 OK" in kernel.run(ASK)
     first = kill(home)
     shown = kernel.run(ASK)
@@ -577,7 +596,7 @@ def test_a_server_that_is_killed_between_two_cells_runs_again(
     assert second and second.pid != first.pid and second.url == first.url
     assert "stopped" not in kernel.run(ASK)
 
-    assert kernel.run(FIRST) == PRACTICE
+    assert kernel.run(FIRST) == SILENT
     hooks = "[one.__name__ for one in get_ipython().events.callbacks['pre_run_cell']].count('keep_alive')"
     assert kernel.run(hooks) == "1"
     course(f"OPENAI_API_KEY={KEY}\n")
