@@ -25,6 +25,32 @@ LESSONS = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb")) if of_lesson(
 # lesson: exercise: near misses. Each turns a piece of the solution into another, and the check says this.
 Miss = tuple[str, str, str]
 NEAR: dict[str, dict[str, list[Miss]]] = {
+    "00_start_here": {
+        "your_own": [
+            ("Why is the sky blue?", "Tell me a fun fact", "still the one that was there"),
+            ("Why is the sky blue?", " ", "there is no question"),
+            ('"role": "user"', '"role": "system"', "No message has the role user"),
+            ('here.models["chat"]', '""', "leave that line as it was"),
+        ],
+    },
+    "01_what_is_ollama": {
+        "faces": [
+            ('"server"', '"command"', "keeps a model in memory is not 'command'"),
+            ('"Modelfile"', '""', "Nothing stands behind “names the weights"),
+            ('"HTTP API"', '"Modelfile"', "it sends a request"),
+        ],
+        "version": [
+            ("/api/version", "/version", "The path is '/version'"),
+            ("/api/version", "/", "There is no path yet"),
+            ("httpx.get", "httpx.post", "The method is POST"),
+        ],
+        "by_http": [
+            ('"prompt"', '"message"', "There is no `prompt`"),
+            ("Name a colour.", "Hello", "not the question"),
+            (', "stream": False', "", "it comes in pieces"),
+            ("False", '"no"', "it comes in pieces"),
+        ],
+    },
     "02_run_interactively": {
         "character": [
             ("/set system You are a sailor of few words.", "/set quiet", "no /set system came before /save"),
@@ -255,6 +281,13 @@ NEAR: dict[str, dict[str, list[Miss]]] = {
             ("status_code == 200", "status_code == 404", "200 has choices"),
             ('["message"]["content"]', '["message"]', "the text is in the first"),
         ],
+        "slips": [
+            ("    url,", "    base_url,", "a path is missing"),
+            ("Bearer {", "Bearer{", "the word Bearer, a space"),
+            ('"messages"', '"message"', "There is no list `messages`"),
+            ('"content"', '"text"', "The server said"),
+            ('here.check("slips", response)', 'here.check("slips", {})', "what httpx.post returns"),
+        ],
     },
     "11_response_anatomy": {
         "is_whole": [
@@ -272,6 +305,11 @@ NEAR: dict[str, dict[str, list[Miss]]] = {
             (" or {}", "", "may give no details"),
             ('details.get("reasoning_tokens", 0)', 'details["reasoning_tokens"]', "may give no details"),
             ("completion_tokens_details", "prompt_tokens_details", "64 of the 90 tokens"),
+        ],
+        "speed": [
+            (" * 1_000_000_000", "", "30 tokens took two seconds"),
+            ('own.get("eval_duration")', 'own["eval_duration"]', "only loaded the model"),
+            ('not own.get("eval_duration")', '"eval_duration" not in own', "nothing to divide by"),
         ],
     },
     "12_roles_and_history": {
@@ -445,6 +483,26 @@ NEAR: dict[str, dict[str, list[Miss]]] = {
             ('"num_predict": 30, ', "", "`num_predict` was 30"),
         ],
     },
+    "20_playground": {
+        "apart": [
+            ('first | {"temperature": 0}', "dict(first)", "Both have the temperature 1"),
+            ('{"temperature": 0}', '{"temperature": 0, "seed": 1}', "They also differ in `seed`"),
+            ('{"temperature": 0}', '{"temperature": "0"}', "The server said"),
+            ("[first, second]", "first", "two requests in a list"),
+        ],
+        "again": [
+            ("[first, again]", "[first, first]", "the same reply twice"),
+            ("first.exchange.request.payload, first.path", "{}", "The payloads differ in `model`"),
+            (", first.path", ', "/completions"', "the second time /completions"),
+        ],
+        "mend": [
+            ("true", '"yes"', "`stream` is 'yes'"),
+            ("true", "true,", "It is not JSON yet. Line 5"),
+            ("500", "50", "The limit is 50, not 500"),
+            ("max_completion_tokens", "max_tokens", "Unsupported parameter"),
+            ("true", "True", "It is not JSON yet"),
+        ],
+    },
     "21_capstone": {
         "third_tool": [
             ('"forget"', '"delete"', "No tool is called forget"),
@@ -462,6 +520,16 @@ NEAR: dict[str, dict[str, list[Miss]]] = {
                 "so the notes would come twice",
             ),
             ('messages[0]["content"] + ', "", "The instruction comes first"),
+        ],
+        "bounded": [
+            ("max_completion_tokens", "max_tokens", "There is plenty left"),
+            ("min(500, left)", "500", "120 tokens are left"),
+            ("left <= 0", "left == 0", "More than everything is spent"),
+            (
+                '    return payload | {"max_completion_tokens": min(500, left)}',
+                '    payload["max_completion_tokens"] = min(500, left)\n    return payload',
+                "each turn would inherit the bound",
+            ),
         ],
     },
 }
@@ -514,6 +582,9 @@ def above_chat_exercises() -> dict[str, Any]:
 
     return {
         "url": os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+        "base_url": os.environ["OPENAI_BASE_URL"],
+        "os": os,
+        "send": send,
         "headers": {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"},
         "server": server,
         "names": names,
@@ -668,8 +739,8 @@ def test_what_is_shown_is_escaped_and_holds_no_key(
 def test_an_unknown_exercise_is_named_with_the_nearest() -> None:
     with pytest.raises(CourseError, match="no exercise 'forms'. Did you mean 'form'?"):
         lesson("03_run_one_shot").check("forms")
-    with pytest.raises(CourseError, match="There are none"):
-        lesson("00_start_here").hint("form")
+    with pytest.raises(CourseError, match="There are your_own"):
+        lesson("00_start_here").hint("x")
 
 
 # The learner's own record

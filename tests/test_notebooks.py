@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import pytest
@@ -47,16 +48,41 @@ def test_nothing_of_a_machine_or_a_key_is_in_an_output(path: Path) -> None:
     assert not found
 
 
-@each_lesson
-def test_code_cells_are_short_and_set_up_is_three_lines(path: Path) -> None:
+class Shape(NamedTuple):
+    """A lesson in figures: code cells, text cells for each, and how many lines the code cells have."""
+
+    code: int
+    ratio: float
+    set_up: int
+    median: float
+    ninety: float  # nine of ten code cells have at most so many lines
+    longest: int
+
+
+def shape(path: Path) -> Shape:
     lines = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in cells(path, "code")]
-    assert len(lines) <= 25 and lines[0] <= 3
-    assert statistics.median(lines) <= 4 and max(lines) <= 15
+    ninety = statistics.quantiles(lines, n=10, method="inclusive")[-1]
+    ratio = len(cells(path, "markdown")) / len(lines)
+    return Shape(len(lines), ratio, lines[0], statistics.median(lines), ninety, max(lines))
 
 
 @each_lesson
-def test_there_is_more_to_read_than_to_run(path: Path) -> None:
-    assert len(cells(path, "markdown")) >= 1.2 * len(cells(path, "code"))
+def test_code_cells_are_short_and_there_is_more_to_read_than_to_run(path: Path) -> None:
+    found = shape(path)
+    assert found.code <= 25 and found.set_up <= 3
+    assert found.median <= 4 and found.ninety <= 12 and found.longest <= 15
+    assert 1.2 <= round(found.ratio, 1) <= 1.9
+
+
+def test_the_figures_of_all_lessons_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print("\nlesson                         code  text:code  set-up  median  90 %  longest")
+        for path in LESSONS:
+            one = shape(path)
+            print(
+                f"{path.stem:30} {one.code:4}  {one.ratio:9.2f}  {one.set_up:6}"
+                f"  {one.median:6g}  {one.ninety:4.1f}  {one.longest:7}"
+            )
 
 
 @each_lesson

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from helpers.errors import CourseError
 from helpers.exercises import seen
 from helpers.exercises.grading import Point, exercise, short
 from helpers.exercises.trials import Trial, tried
@@ -101,3 +102,51 @@ def text_of(value: Any) -> Iterator[Point]:
 
 def _refusal(status: int, message: str) -> httpx.Response:
     return httpx.Response(status, json={"error": {"message": message, "code": None}})
+
+
+@exercise(
+    "Three slips",
+    task="""
+        This request has the wrong address, a header that is not quite right, and a payload that the server
+        does not understand. Mend all three; the status is to be 200.
+    """,
+    start="""
+        response = httpx.post(
+            base_url,
+            headers={"Authorization": os.environ["OPENAI_API_KEY"]},
+            json={"model": here.models["chat"], "prompt": "Tell me a fun fact"},
+            timeout=600,
+        )    # ← three slips
+        here.check("slips", response)
+    """,
+    hints=(
+        "Compare with the four steps above: the path, the word before the key, the name of the list.",
+        'url, f"Bearer {…}", and "messages" with a list of one dict.',
+    ),
+    solution="""
+        response = httpx.post(
+            url,
+            headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"},
+            json={
+                "model": here.models["chat"],
+                "messages": [{"role": "user", "content": "Tell me a fun fact"}],
+            },
+            timeout=600,
+        )
+        here.check("slips", response)
+    """,
+)
+def slips(value: Any) -> Iterator[Point]:
+    if not isinstance(value, httpx.Response):
+        raise CourseError("Hand in the response, what httpx.post returns.")
+    sent = seen.request(value, PATH)
+    missing = f"It went to the base URL{' and ' + sent.path if sent.path else ' alone'}; a path is missing."
+    yield Point(sent.path == PATH, f"the path is {PATH}", missing)
+    scheme, _, key = value.request.headers.get("authorization", "").partition(" ")
+    missing = "The header Authorization is the word Bearer, a space, and then the key."
+    yield Point(scheme == "Bearer" and bool(key), "the key comes as Bearer", missing)
+    listed = isinstance(sent.fields.get("messages"), list)
+    missing = "There is no list `messages`, one of the two fields that every request has."
+    yield Point(listed, "there are messages", missing)
+    if sent.path == PATH and listed:
+        yield seen.accepted(sent)

@@ -83,3 +83,41 @@ def readable(value: Any) -> Iterator[Point]:
         Trial((counts | {"completion_tokens_details": None},), 90, "The details may be null."),
         Trial((counts | {"completion_tokens_details": {}},), 90, "The details may have no thoughts."),
     )
+
+
+@exercise(
+    "How fast?",
+    task="""
+        Write the speed of a reply of Ollama's own API, in tokens a second. A reply to a request that only
+        loads a model has no tokens to count and no time for them: its speed is `None`.
+    """,
+    start="""
+        def speed(own):
+            return own["eval_count"] / own["eval_duration"]    # ← change this
+
+        here.check("speed", speed)
+    """,
+    hints=(
+        "The duration is in nanoseconds, and a second has 1_000_000_000 of them.",
+        'own.get("eval_duration") is None where the field is missing: then there is nothing to divide by.',
+    ),
+    solution="""
+        def speed(own):
+            if not own.get("eval_duration"):
+                return None
+            return own["eval_count"] / own["eval_duration"] * 1_000_000_000
+
+        here.check("speed", speed)
+    """,
+)
+def speed(value: Any) -> Iterator[Point]:
+    def rounded(own: dict[str, Any]) -> Any:
+        found = value(own)
+        return round(found, 6) if isinstance(found, float) else found
+
+    yield from tried(
+        rounded if callable(value) else value,
+        Trial(({"eval_count": 30, "eval_duration": 2_000_000_000},), 15.0, "30 tokens took two seconds."),
+        Trial(({"done_reason": "load", "done": True},), None, "This one only loaded the model."),
+        Trial(({"eval_count": 0, "eval_duration": 0},), None, "No time at all: nothing to divide by."),
+    )

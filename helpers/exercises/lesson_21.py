@@ -122,3 +122,49 @@ def with_notes(value: Any) -> Iterator[Point]:
             "The list that it got has changed, so the notes would come twice the next time. Make a new one."
         )
         yield Point(given == talk, "the list that it got is unchanged", missing)
+
+
+@exercise(
+    "A bound for the last reply",
+    task="""
+        `spend` notices that the budget is used up when it is too late: the reply has been made. Write a
+        function that gets a payload and the tokens left, and returns a new payload with the field that
+        limits a reasoning model's reply: 500 tokens, or what is left if that is less. With nothing left it
+        returns `None`.
+    """,
+    start="""
+        def bounded(payload, left):
+            return payload    # ← change this
+
+        here.check("bounded", bounded)
+    """,
+    hints=(
+        "A reasoning model's limit is called max_completion_tokens (lesson 13).",
+        'payload | {"max_completion_tokens": …} is a new dict, and min(500, left) the smaller of two.',
+    ),
+    solution="""
+        def bounded(payload, left):
+            if left <= 0:
+                return None
+            return payload | {"max_completion_tokens": min(500, left)}
+
+        here.check("bounded", bounded)
+    """,
+)
+def bounded(value: Any) -> Iterator[Point]:
+    payload = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+    points = list(
+        tried(
+            value,
+            Trial((payload, 20_000), payload | {"max_completion_tokens": 500}, "There is plenty left."),
+            Trial((payload, 120), payload | {"max_completion_tokens": 120}, "120 tokens are left."),
+            Trial((payload, 0), None, "Nothing is left."),
+            Trial((payload, -40), None, "More than everything is spent."),
+        )
+    )
+    yield from points
+    if all(point.ok for point in points):
+        given = deepcopy(payload)
+        value(given, 120)
+        missing = "The payload that it got has changed: each turn would inherit the bound. Make a new one."
+        yield Point(given == payload, "the payload that it got is unchanged", missing)
