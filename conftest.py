@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from helpers.practice import launcher, process
 
@@ -55,8 +57,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The lessons come first, in their order and in a fresh home, which the exercises' tests fill with models.
-    # The browser comes last: Playwright leaves its event loop running in this thread.
+    # The browser comes last: Playwright leaves its event loop running in its thread.
     items.sort(key=lambda item: (item.path.name.startswith("test_browser"), item.path.suffix != ".ipynb"))
     for item in items:
         if hasattr(item, "output_timeout"):
             item.output_timeout = CELL_QUIET
+
+
+class ByFile(LoadScopeScheduling):
+    """A file of tests stays in one process, and so do all the lessons together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "lessons" if file.endswith(".ipynb") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)

@@ -14,7 +14,8 @@ import time
 
 from helpers.environment import CHECKOUT
 
-CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("pytest",))
+PYTEST = ("pytest", "--numprocesses=auto", "--maxprocesses=4", "--no-loadscope-reorder")
+CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), PYTEST)
 
 
 def main(argv: list[str]) -> int:
