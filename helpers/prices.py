@@ -12,10 +12,11 @@ FILE = Path(__file__).with_suffix(".toml")
 
 
 class Cost(NamedTuple):
-    """`dollars`, and the `date` at which the price was read."""
+    """`dollars`, the `date` at which the price was read, and where: a URL."""
 
     dollars: float
     date: str
+    source: str
 
 
 def cost(model: str | None, usage: dict[str, Any] | None) -> Cost | None:
@@ -31,7 +32,7 @@ def cost(model: str | None, usage: dict[str, Any] | None) -> Cost | None:
         return None
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     parts = (read_ - cached) * price["read"] + cached * price["cached"] + written * price["written"]
-    return Cost(parts / 1_000_000, price["date"])
+    return Cost(parts / 1_000_000, price["date"], price["source"])
 
 
 def _price(model: str) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ def python(seen: Exchange) -> str:
 
 
 def openai(seen: Exchange) -> str:
-    """The request as a Python program that needs the openai client, or a comment that says why it cannot be."""
+    """The request as a Python program that needs the openai client, or a comment that says why not."""
     from helpers import fields
 
     path, payload = seen.request.path, seen.request.payload

@@ -72,7 +72,7 @@ def test_trouble_is_told_and_what_came_stays() -> None:
 
     view, cut = asyncio.run(run())
     assert cut.exchange and cut.exchange.text
-    assert "incomplete: the connection broke" in drawn(view) and cut.exchange.text in html.unescape(
+    assert "Incomplete: the connection broke." in drawn(view) and cut.exchange.text in html.unescape(
         drawn(view)
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import re
 from pathlib import Path
-from typing import Any
 
 import anywidget
 import traitlets
@@ -28,11 +26,3 @@ def whole(text: str) -> str:
         return text
     joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", joined)
-
-
-def with_twin(bundle: Any, text: str) -> Any:
-    """The data of a widget's output, with what there is to read where no widget can be drawn."""
-    twin = {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
-    if isinstance(bundle, tuple):
-        return {**bundle[0], **twin}, bundle[1]
-    return {**bundle, **twin} if bundle else twin

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from helpers.errors import CourseError
 from helpers.show import cut, visible
 
 from . import runs
-from .bundle import with_twin
+from .parts import button, safe, with_twin
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ STYLE = """<style>
 .compare table { border-collapse: collapse; }
 .compare th, .compare td { text-align: left; padding: 2px 12px 2px 0; white-space: nowrap; }
 </style>"""
-OWN = {"width": "auto"}
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 
 
@@ -81,7 +79,7 @@ class Compare(widgets.VBox):
         self.payload, self.path, self.headers = payload, path, headers
         self.columns = [Column(self, number, change) for number, change in enumerate(changes, 1)]
         self._task: asyncio.Future[Any] | None = None
-        self._send_all, self._stop_all = _button("Send all", self.start), _button("Stop all", self.stop)
+        self._send_all, self._stop_all = button("Send all", self.start), button("Stop all", self.stop)
         self._table = widgets.HTML()
         grid = widgets.Box([column.box for column in self.columns])
         grid.add_class("compare-grid")
@@ -124,8 +122,8 @@ class Compare(widgets.VBox):
     def _numbers(self) -> str:
         heads = "".join(f'<th scope="col">{name}</th>' for name in NUMBERS)
         rows = "".join(
-            f'<tr><th scope="row">{_safe(column.name)}</th>'
-            + "".join(f"<td>{_safe(cell)}</td>" for cell in column.numbers())
+            f'<tr><th scope="row">{safe(column.name)}</th>'
+            + "".join(f"<td>{safe(cell)}</td>" for cell in column.numbers())
             + "</tr>"
             for column in self.columns
         )
@@ -156,15 +154,15 @@ class Column:
         self.going = False
         self._began = 0.0
         self._text, self._state = widgets.HTML(), widgets.HTML()
-        self._stop = _button(f"Stop {number}", self.stop)
+        self._stop = button(f"Stop {number}", self.stop)
         self._stop.tooltip = f"Stop {_named(change)}"
         self._stop.disabled = True
         self._stop.layout.align_self = "flex-start"
         self._stopped = False
         differs = "\n".join(_differing(owner.payload, change))
         head = widgets.HTML(
-            f'<div class="compare-said"><b>{_safe(self.name)}</b></div>'
-            f'<pre class="compare-differs" dir="auto">{_safe(differs)}</pre>'
+            f'<div class="compare-said"><b>{safe(self.name)}</b></div>'
+            f'<pre class="compare-differs" dir="auto">{safe(differs)}</pre>'
         )
         self.box = widgets.VBox([head, self._stop, self._state, self._text])
         self.box.add_class("compare-column")
@@ -238,16 +236,14 @@ class Column:
         growing = " compare-growing" * self.going  # its end stays in sight
         self._text.value = (
             f'<div class="compare-scroll{growing}" tabindex="0" role="region" '
-            f'aria-label="Reply of {_safe(self.name)}">'
-            f'<pre class="compare-text" dir="auto">{_safe(shown)}</pre></div>'
+            f'aria-label="Reply of {safe(self.name)}">'
+            f'<pre class="compare-text" dir="auto">{safe(shown)}</pre></div>'
         )
         trouble = self._trouble()
         mark = (
-            f'<div class="compare-said compare-trouble" role="alert">{_safe(trouble)}</div>'
-            if trouble
-            else ""
+            f'<div class="compare-said compare-trouble" role="alert">{safe(trouble)}</div>' if trouble else ""
         )
-        self._state.value = f'<div class="compare-said">{_safe(self._progress())}</div>{mark}'
+        self._state.value = f'<div class="compare-said">{safe(self._progress())}</div>{mark}'
 
     def _progress(self) -> str:
         seen = self.exchange
@@ -360,13 +356,3 @@ def _rate(tokens: int | None, first: float | None, total: float | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} s"
-
-
-def _button(name: str, action: Callable[[], None]) -> widgets.Button:
-    button = widgets.Button(description=name, layout=OWN)
-    button.on_click(lambda _: action())
-    return button
-
-
-def _safe(text: str) -> str:
-    return html.escape(visible(text))

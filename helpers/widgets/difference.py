@@ -9,7 +9,8 @@ import traitlets
 
 from helpers.show import visible
 
-from .bundle import Bundled, whole, with_twin
+from .bundle import Bundled, whole
+from .parts import with_twin
 
 
 class Difference(Bundled):

@@ -25,6 +25,8 @@ from helpers.practice.clock import FROZEN, SECOND
 from helpers.show import cut, visible
 from helpers.wire import is_loopback
 
+from .parts import button, safe, with_twin
+
 PATIENCE = httpx.Timeout(30.0, read=600.0)  # seconds; a large model takes its time to load
 EVERY = 0.2  # seconds between two drawings of a pull
 ASK_AGAIN = 10  # seconds between two looks at what is in memory while a time is counting down
@@ -32,7 +34,6 @@ FOREVER = 10 * 365 * 86_400  # seconds from which on a time is called forever
 LONGEST = 20_000  # letters of a license that are shown
 PARTS = ("parameters", "template", "system", "license")  # what /api/show says, as text
 LABELS = {"description_width": "initial"}
-OWN = {"width": "auto"}
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 STYLE = """<style>
 .model-manager table { border-collapse: collapse; color: var(--jp-ui-font-color1) }
@@ -78,9 +79,9 @@ class ModelManager(widgets.VBox):
         self._pull_name = widgets.Text(
             description="Model to pull", placeholder="gemma3:1b", style=LABELS, layout={"width": "22em"}
         )
-        self._yes = _button("Yes, delete", self._confirm)
-        self._no = _button("No, keep it", self._keep)
-        self._cancel = _button("Cancel the pull", self.cancel)
+        self._yes = button("Yes, delete", self._confirm)
+        self._no = button("No, keep it", self._keep)
+        self._cancel = button("Cancel the pull", self.cancel)
         self._cancel.disabled = True
         self._confirming = widgets.HBox(
             [self._question, self._yes, self._no], layout={**WRAP, "display": "none"}
@@ -91,19 +92,19 @@ class ModelManager(widgets.VBox):
             "Unload": self.unload,
             "Copy": lambda name: self.copy(name, self._copy_name.value),
         }
-        acts = [_button(name, partial(self._act, act)) for name, act in chosen.items()]
+        acts = [button(name, partial(self._act, act)) for name, act in chosen.items()]
         super().__init__(
             [
                 widgets.HTML(STYLE),
                 self._status,
                 self._installed,
                 self._loaded,
-                _button("Look again", lambda: self._start(self.refresh())),
-                widgets.HBox([self._model, *acts[:3], _button("Delete", self._ask_first)], layout=WRAP),
+                button("Look again", lambda: self._start(self.refresh())),
+                widgets.HBox([self._model, *acts[:3], button("Delete", self._ask_first)], layout=WRAP),
                 self._confirming,
                 widgets.HBox([self._copy_name, acts[3]], layout=WRAP),
                 widgets.HBox(
-                    [self._pull_name, _button("Pull", self._begin_pull), self._cancel],
+                    [self._pull_name, button("Pull", self._begin_pull), self._cancel],
                     layout=WRAP,
                 ),
                 self._progress,
@@ -252,7 +253,7 @@ class ModelManager(widgets.VBox):
         self._put_question()
 
     def _put_question(self) -> None:
-        self._question.value = f'<div role="alert">{_safe(self._sure[-1])}</div>' if self._sure else ""
+        self._question.value = f'<div role="alert">{safe(self._sure[-1])}</div>' if self._sure else ""
         self._confirming.layout.display = "flex" if self._sure else "none"
 
     def _confirm(self) -> None:
@@ -275,7 +276,7 @@ class ModelManager(widgets.VBox):
 
     def _say(self, sentence: str) -> None:
         color = "color: var(--jp-ui-font-color1)"
-        self._status.value = f'<div role="status" style="{color}">{_safe(sentence)}</div>'
+        self._status.value = f'<div role="status" style="{color}">{safe(sentence)}</div>'
 
     def _draw(self) -> None:
         self._installed.value = _table("Installed", *self._installed_rows())
@@ -296,7 +297,7 @@ class ModelManager(widgets.VBox):
 
     def _draw_progress(self, name: str, status: str) -> None:
         rows = [_bar(layer, there, total) for layer, (there, total) in self.layers.items()]
-        shown = f"<h4>Pulling {_safe(name)}: {_safe(status)}</h4>"
+        shown = f"<h4>Pulling {safe(name)}: {safe(status)}</h4>"
         self._progress.value = f"{shown}<table>{''.join(rows)}</table>"
 
     def _installed_rows(self) -> tuple[list[str], list[list[str]]]:
@@ -356,14 +357,7 @@ class ModelManager(widgets.VBox):
         if not self._asked:
             self._start(self.refresh())
         self._tick()
-        bundle = super()._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self)} if isinstance(bundle, dict) else bundle
-
-
-def _button(name: str, act: Callable[[], object]) -> widgets.Button:
-    button = widgets.Button(description=name, layout=OWN)
-    button.on_click(lambda _: act())
-    return button
+        return with_twin(super()._repr_mimebundle_(**kwargs), repr(self))
 
 
 def _names(model: Mapping[str, Any]) -> set[str]:
@@ -371,15 +365,11 @@ def _names(model: Mapping[str, Any]) -> set[str]:
     return {name, name.removesuffix(":latest")}
 
 
-def _safe(text: str) -> str:
-    return html.escape(visible(text))
-
-
 def _table(title: str, header: list[str], rows: list[list[str]]) -> str:
     if not rows:
         return f"<h4>{title}</h4><div>nothing</div>"
     head = "".join(f'<th scope="col">{name}</th>' for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{_safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f'<h4>{title}</h4><table aria-label="{title}"><tr>{head}</tr>{body}</table>'
 
 
@@ -387,14 +377,14 @@ def _bar(layer: str, there: int, total: int) -> str:
     part = int(100 * there / total) if total else 0
     told = f"{part} % · {human_bytes(there)} of {human_bytes(total)}"
     return (
-        f'<tr><td><code>{_safe(layer)}</code></td><td><div class="bar" role="progressbar" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-valuenow="{part}" aria-label="{_safe(layer)}: {told}">'
+        f'<tr><td><code>{safe(layer)}</code></td><td><div class="bar" role="progressbar" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-valuenow="{part}" aria-label="{safe(layer)}: {told}">'
         f'<div style="width: {part}%"></div></div></td><td>{told}</td></tr>'
     )
 
 
 def _shown(model: Mapping[str, Any]) -> str:
-    parts = [f"<h4>{_safe(str(model['name']))}</h4>"]
+    parts = [f"<h4>{safe(str(model['name']))}</h4>"]
     for part in PARTS:
         text = str(model.get(part) or "")
         if text:

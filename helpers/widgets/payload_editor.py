@@ -15,8 +15,9 @@ import traitlets
 
 from helpers.show import cut, visible
 
-from .bundle import Bundled, whole, with_twin
+from .bundle import Bundled, whole
 from .json_text import Lines
+from .parts import with_twin
 from .payload import Diagnostic, parse
 
 AREA = {"width": "95%", "height": "16em"}

@@ -20,6 +20,7 @@ from helpers import fields
 from helpers.show import visible
 
 from .json_text import Path, Scan, drop, put, scan
+from .parts import with_twin
 from .payload import known_models, parse, values
 
 MISSING = object()
@@ -226,8 +227,7 @@ class PayloadForm(widgets.VBox):
         return "\n".join([visible(self.value), "", *lines])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self)} if isinstance(bundle, dict) else bundle
+        return with_twin(super()._repr_mimebundle_(**kwargs), repr(self))
 
 
 def _put(text: str, found: Scan, path: Path, value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ from helpers.wire import Exchange
 from . import drafts, runs
 from .compare import Compare
 from .drafts import Draft
+from .parts import button, status, with_twin
 from .payload import Parsed, completions, lint, parse
 from .payload_editor import PayloadEditor
 from .payload_form import PayloadForm
@@ -33,11 +33,11 @@ TITLES = ("Runs", "Compare")
 FIRST_LINE = "a preset or a draft …"
 VARIANTS = '{"temperature": 0}\n{"temperature": 1.5}'
 LABELS = {"description_width": "initial"}
-OWN = {"width": "auto"}
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 STYLE = """<style>
 .playground { color: var(--jp-ui-font-color1) }
-.playground .playground-said { line-height: 1.5; overflow-wrap: anywhere; color: var(--jp-ui-font-color1) }
+.playground :is([role=status], [role=alert]) {
+  line-height: 1.5; overflow-wrap: anywhere; color: var(--jp-ui-font-color1) }
 .playground .playground-writing { gap: 12px }
 .playground .playground-text { flex: 2 1 20em; min-width: min(100%, 18em) }
 .playground .playground-form { flex: 3 1 30em; min-width: min(100%, 18em); max-height: 34em; overflow: auto;
@@ -80,8 +80,8 @@ class Playground(widgets.VBox):
         self._form = PayloadForm(first.text, provider=_provider(), path=first.path)
         self._lint, self._said = widgets.HTML(), widgets.HTML()
         self._send_button, self._stop_button = (
-            _button("Send", self._begin),
-            _button("Stop", self.stop),
+            button("Send", self._begin),
+            button("Stop", self.stop),
         )
         self._send_button.button_style, self._send_button.tooltip = (
             "primary",
@@ -97,8 +97,8 @@ class Playground(widgets.VBox):
             style=LABELS,
             layout={"width": "95%"},
         )
-        self._compared = widgets.VBox([self._variants, _button("Compare", self._begin_compare)])
-        save = _button("Save", self._save)
+        self._compared = widgets.VBox([self._variants, button("Compare", self._begin_compare)])
+        save = button("Save", self._save)
         save.tooltip = "Save the payload under this name"
         text = widgets.VBox(
             [
@@ -245,7 +245,7 @@ class Playground(widgets.VBox):
         """Check what is written, and keep it as a draft."""
         parsed = self._linted()
         self._editor.diagnostics = parsed.diagnostics
-        self._lint.value = _told(_summary(parsed))
+        self._lint.value = status(_summary(parsed))
         if self.text != self._given:
             try:
                 drafts.write(self._draft, self.text, self.path)
@@ -284,7 +284,7 @@ class Playground(widgets.VBox):
         self._fill_menu()
 
     def _tell_about(self, choice: Preset | Draft) -> None:
-        self._about.value = _told(choice.about if isinstance(choice, Preset) else _name_of(choice))
+        self._about.value = status(choice.about if isinstance(choice, Preset) else _name_of(choice))
 
     def _save(self) -> None:
         def work() -> None:
@@ -295,7 +295,7 @@ class Playground(widgets.VBox):
         self._guarded(work)
 
     def _say(self, sentence: str, role: str = "status") -> None:
-        self._said.value = _told(sentence, role)
+        self._said.value = status(sentence, role)
 
     # --- without a browser
 
@@ -307,17 +307,7 @@ class Playground(widgets.VBox):
         return "\n".join(parts)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if not isinstance(bundle, dict):
-            return bundle
-        text = repr(self)
-        return {**bundle, "text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
-
-
-def _button(name: str, act: Callable[[], object]) -> widgets.Button:
-    button = widgets.Button(description=name, layout=OWN)
-    button.on_click(lambda _: act())
-    return button
+        return with_twin(super()._repr_mimebundle_(**kwargs), repr(self))
 
 
 def _presets() -> presets.Presets:
@@ -372,7 +362,3 @@ def _summary(parsed: Parsed) -> str:
 def _name_of(draft: Draft) -> str:
     where = f" in {draft.notebook}" if draft.notebook else ""
     return f"draft of {draft.when} UTC{where}"
-
-
-def _told(sentence: str, role: str = "status") -> str:
-    return f'<div role="{role}" class="playground-said" dir="auto">{html.escape(visible(sentence))}</div>'

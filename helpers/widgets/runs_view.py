@@ -17,7 +17,7 @@ from helpers.practice.process import course_home
 from helpers.show import visible
 
 from . import runs
-from .bundle import with_twin
+from .parts import button, status, with_twin
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -38,10 +38,11 @@ STYLE = f"""<style>
 .runs-view .runs-head {{ padding-left: {INDENT}px; font-weight: bold; }}
 .runs-view .runs-row {{ width: max-content; max-width: none; overflow: visible; }}
 .runs-view .runs-row:focus-within {{ outline: 2px solid var(--jp-brand-color1, currentColor); }}
-.runs-view .runs-said {{ color: var(--jp-content-font-color1, inherit); overflow-wrap: anywhere; }}
+.runs-view :is(.runs-said, [role=status]) {{
+  color: var(--jp-content-font-color1, inherit); overflow-wrap: anywhere;
+}}
 </style>"""
 LABELS = {"description_width": "initial"}
-OWN = {"width": "auto"}
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 HINT = "Choose one run to look at it, two to see what differs."
 
@@ -134,9 +135,7 @@ class RunsView(widgets.VBox):
         ]
 
     def _button(self, name: str, action: Callable[[], None]) -> widgets.Button:
-        button = widgets.Button(description=name, layout=OWN)
-        button.on_click(lambda _: self._guarded(action))
-        return button
+        return button(name, lambda: self._guarded(action))
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do it, or say in one sentence why it cannot be done."""
@@ -146,7 +145,7 @@ class RunsView(widgets.VBox):
             self._say(str(error))
 
     def _say(self, words: str) -> None:
-        self._said.value = f'<div role="status" class="runs-said">{html.escape(visible(words))}</div>'
+        self._said.value = status(words)
 
     # --- the list
 

@@ -15,6 +15,7 @@ from helpers import prices, show, twins
 from helpers.wire import Exchange
 
 from . import markdown
+from .parts import safe, status, with_twin
 from .sending import Sending
 
 GROWING = 4000  # characters of a message that are drawn while it grows
@@ -22,9 +23,12 @@ LONGEST = 200_000  # and when it has ended
 TICKS = 200  # frames on the time line
 MOST_NODES, MOST_ITEMS, LONGEST_TEXT = 1500, 100, 400  # of a body's tree
 MOST_TOKENS = 400  # on the heat strip
+SHORTEST = 0.05  # seconds from which a speed says something
 SURE = 0.9  # the probability from which a token is not worth a stop of the Tab key
 SECTIONS = ("Request, as it was sent", "The same request elsewhere", "Reply: status, headers, body", "Tokens")
 REQUEST, ELSEWHERE, REPLY, TOKENS = range(4)
+NOTHING = "Nothing was sent yet."
+COLUMNS = ("token", "probability", "instead of it")
 LATER = "Here once the reply has ended."
 STYLE = """<style>
 .wire-view { color: var(--jp-content-font-color1, inherit) }
@@ -68,7 +72,7 @@ class WireView(widgets.VBox):
         self._trouble = ""
         self._ended = False
         self._gap = _Gap()
-        self._head = widgets.HTML()
+        self._head, self._phase = widgets.HTML(), widgets.HTML()
         self._message, self._parts = widgets.HTML(), widgets.HTML()
         self._as_markdown = widgets.Checkbox(
             description="Show as Markdown", indent=False, style={"description_width": "initial"}
@@ -84,6 +88,7 @@ class WireView(widgets.VBox):
             [
                 widgets.HTML(STYLE),
                 self._head,
+                self._phase,
                 widgets.HBox([left, right], layout={"flex_flow": "row wrap"}),
                 widgets.Accordion(self._sections, titles=SECTIONS, selected_index=None),
             ],
@@ -101,33 +106,36 @@ class WireView(widgets.VBox):
         if exchange is not self.exchange:
             self.exchange, self._gap = exchange, _Gap()
             self._draw_request()
-        self._head.value = self._heading()
+        self._head.value = f"<strong>{html.escape(' · '.join(self._heading()))}</strong>"
+        self._phase.value = status(self._said())
         self._draw_message()
         self._frames.value = self._drawn_frames()
         self._draw_reply()
 
-    def _heading(self) -> str:
-        seen = self.exchange
-        if seen is None:
-            waits = "" if self._ended else "Sent; waiting for the first byte …"
-            return _status(self._trouble or waits or "Nothing was sent yet.")
-        words = [show.heading(seen), *self._times()]
-        if not self._ended:
-            words.append(f"still coming: {len(seen.frames):,} frames")
-        if self._ended and (self._trouble or seen.broken):
-            words.append(f"incomplete: {self._trouble or seen.broken}")
-        return _status(" · ".join(words))
-
-    def _times(self) -> Iterator[str]:
-        assert self.exchange
+    def _heading(self) -> Iterator[str]:
+        if self.exchange is None:
+            return
         seen, timings = self.exchange, self.exchange.timings
+        yield show.heading(seen)
         if timings.first_token is not None:
             yield f"first token after {timings.first_token:.2f} s"
         if timings.total is not None:
             yield f"all after {timings.total:.2f} s"
         written = (seen.usage or {}).get("completion_tokens") or (seen.usage or {}).get("eval_count")
-        if timings.total and timings.first_token is not None and isinstance(written, int) and written > 1:
-            yield f"{(written - 1) / max(timings.total - timings.first_token, 1e-6):,.0f} tokens/s"
+        if timings.total and timings.first_token is not None and isinstance(written, int):
+            took = timings.total - timings.first_token
+            if took > SHORTEST:
+                yield f"{(written - 1) / took:,.0f} tokens/s"
+
+    def _said(self) -> str:
+        """How far it is, in words that change seldom: a screen reader says each of them."""
+        if self.exchange is None:
+            waits = "" if self._ended else "Sent; waiting for the first byte …"
+            return self._trouble or waits or NOTHING
+        if not self._ended:
+            return "The reply is coming …"
+        trouble = self._trouble or self.exchange.broken
+        return f"Incomplete: {trouble}." if trouble else "The reply is complete."
 
     def _draw_message(self) -> None:
         seen = self.exchange
@@ -198,16 +206,11 @@ class WireView(widgets.VBox):
         self._sections[TOKENS].value = _table(list(_account(seen)), "usage and cost") + _strip(tokens(seen))
 
     def __repr__(self) -> str:
-        if self.exchange is None:
-            return self._trouble or "Nothing was sent yet."
-        return repr(self.exchange)
+        return repr(self.exchange) if self.exchange else self._trouble or NOTHING
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if not isinstance(bundle, dict):
-            return bundle
-        drawn = self.exchange._repr_html_() if self.exchange else _words(repr(self))
-        return {**bundle, "text/plain": repr(self), "text/html": drawn}
+        drawn = self.exchange._repr_html_() if self.exchange else ""
+        return with_twin(super()._repr_mimebundle_(**kwargs), repr(self), drawn)
 
 
 def tokens(seen: Exchange) -> list[Token]:
@@ -286,7 +289,16 @@ def _account(seen: Exchange) -> Iterator[tuple[str, str]]:
     if cost:
         scripted = "x-practice" in seen.reply.headers
         words = "would be, where it is sold" if scripted else "is"
-        yield "cost", f"{words} {cost.dollars:.8f} dollars, at second-hand prices of {cost.date}"
+        yield (
+            "cost",
+            f"{words} {cost.dollars:.8f} dollars, at second-hand prices of {cost.date}: {cost.source}",
+        )
+
+
+def _rows(found: list[Token]) -> list[tuple[str, str, str]]:
+    return [
+        (json.dumps(one.text, ensure_ascii=False), _percent(one.probability), _others(one)) for one in found
+    ]
 
 
 def _strip(found: list[Token]) -> str:
@@ -295,11 +307,10 @@ def _strip(found: list[Token]) -> str:
     shown = "".join(map(_drawn_token, found[:MOST_TOKENS]))
     left = f"<div>… {len(found) - MOST_TOKENS:,} more tokens</div>" if len(found) > MOST_TOKENS else ""
     unsure = sorted(found[:MOST_TOKENS], key=lambda one: one.probability)[:5]
-    rows = [
-        (json.dumps(one.text, ensure_ascii=False), _percent(one.probability), _others(one)) for one in unsure
-    ]
-    table = _table(rows, "least sure of", ("token", "probability", "instead of it"))
-    return f'<div dir="auto" role="group" aria-label="tokens of the reply">{shown}</div>{left}{table}'
+    table = _table(_rows(unsure), "least sure of", COLUMNS)
+    all_of_them = _table(_rows(found[:MOST_TOKENS]), "tokens", COLUMNS)
+    every = f"<details><summary>every token</summary>{all_of_them}</details>"
+    return f'<div dir="auto" role="group" aria-label="tokens of the reply">{shown}</div>{left}{table}{every}'
 
 
 def _drawn_token(one: Token) -> str:
@@ -312,7 +323,7 @@ def _drawn_token(one: Token) -> str:
     said = f"{_percent(one.probability)}; instead of it: {_others(one) or 'nothing was told'}"
     stop = ' tabindex="0"' if one.probability < SURE else ""
     return (
-        f'<span class="wire-token" style="{style}"{stop}>{html.escape(show.visible(one.text))}'
+        f'<span class="wire-token" style="{style}"{stop}>{safe(one.text)}'
         f"<span>{html.escape(said)}</span></span>"
     )
 
@@ -357,9 +368,7 @@ def _table(rows: Sequence[tuple[str, ...]], caption: str, heads: tuple[str, ...]
         return ""
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     body = "".join(
-        "<tr>"
-        + "".join(f'<td><pre dir="auto">{html.escape(show.visible(cell))}</pre></td>' for cell in row)
-        + "</tr>"
+        "<tr>" + "".join(f'<td><pre dir="auto">{safe(cell)}</pre></td>' for cell in row) + "</tr>"
         for row in rows
     )
     return (
@@ -373,8 +382,4 @@ def _box(label: str, inner: str) -> str:
 
 
 def _words(text: str) -> str:
-    return f'<pre dir="auto">{html.escape(show.visible(text))}</pre>'
-
-
-def _status(text: str) -> str:
-    return f'<div role="status" dir="auto"><strong>{html.escape(show.visible(text))}</strong></div>'
+    return f'<pre dir="auto">{safe(text)}</pre>'
