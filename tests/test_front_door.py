@@ -282,7 +282,7 @@ def test_a_half_made_environment_is_mended_not_believed(course: Course) -> None:
     code, out, err = course.run()
     assert "mending it" in err
     assert module.stat().st_size
-    assert '"arguments": []' in out
+    assert '"arguments": ["--numprocesses=auto"' in out
 
 
 def test_a_moved_course_is_mended(course: Course) -> None:
