@@ -97,7 +97,7 @@ class PayloadForm(widgets.VBox):
         self._texts: list[widgets.Textarea] = []
         self._messages: list[_Message] = []
         self._message_box = widgets.VBox()
-        self._add = widgets.Button(description="Add a message", icon="plus", layout=OWN)
+        self._add = widgets.Button(description="Add a message", layout=OWN)
         self._rows: list[_Control] = []
         self._model.observe(lambda change: self._put("model", change.new), "value")
         self._add.on_click(lambda _: self._append())
