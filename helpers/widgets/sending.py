@@ -11,6 +11,7 @@ from helpers.errors import CourseError
 from helpers.wire import Exchange
 
 PULSE = 0.2  # seconds between two looks of a cell that waits: a loop asleep does not see its interrupt
+PATIENCE = 600.0  # seconds; whoever does not want to wait as long can stop it
 STOPPED = "Stopped before the reply began."
 
 
@@ -51,7 +52,7 @@ class Sending:
 
     async def _run(self, payload: Any, path: str, headers: Mapping[str, str] | None) -> None:
         try:
-            self.exchange = await wire.stream(payload, path, headers=headers)
+            self.exchange = await wire.stream(payload, path, headers=headers, timeout=PATIENCE)
             self._soon()
             async for _ in self.exchange:
                 self._soon()
