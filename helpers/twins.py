@@ -49,12 +49,12 @@ def python(seen: Exchange) -> str:
     address = f"os.environ[{variable(request.path)!r}] + {request.path!r}"
     if _streams(seen):
         run = (
-            'with httpx.stream("POST", url, headers=headers, json=payload, timeout=120) as reply:\n'
+            'with httpx.stream("POST", url, headers=headers, json=payload, timeout=600) as reply:\n'
             "    for line in reply.iter_lines():\n        print(line)\n"
         )
     else:
         run = (
-            "reply = httpx.post(url, headers=headers, json=payload, timeout=120)\n"
+            "reply = httpx.post(url, headers=headers, json=payload, timeout=600)\n"
             "print(reply.status_code, reply.text)\n"
         )
     return (

@@ -26,6 +26,7 @@ from helpers.frames import STREAMS, Events, Frame, Lines, Message, parsed
 AnyClient = TypeVar("AnyClient", httpx.Client, httpx.AsyncClient)
 
 PULSE = 0.2  # seconds
+PATIENCE = 600.0  # seconds, as in the openai client: a model on a small machine takes its time
 
 # An exception, words of its text, and what the learner is told; the first line that fits counts.
 CAUSES: tuple[tuple[type[Exception], str, str], ...] = (
@@ -300,7 +301,7 @@ def send(
     path: str = "/chat/completions",
     *,
     headers: Mapping[str, str] | None = None,
-    timeout: float = 120.0,
+    timeout: float = PATIENCE,
 ) -> Exchange:
     """POST `payload` as JSON and wait for the whole reply, whatever its status.
 
@@ -334,7 +335,7 @@ async def stream(
     path: str = "/chat/completions",
     *,
     headers: Mapping[str, str] | None = None,
-    timeout: float = 120.0,
+    timeout: float = PATIENCE,
 ) -> Exchange:
     """POST `payload` as JSON and return as soon as the reply begins; see Exchange for reading on.
 

@@ -11,7 +11,6 @@ from helpers.errors import CourseError
 from helpers.wire import Exchange
 
 PULSE = 0.2  # seconds between two looks of a cell that waits: a loop asleep does not see its interrupt
-PATIENCE = 600.0  # seconds; whoever does not want to wait as long can stop it
 STOPPED = "Stopped before the reply began."
 
 
@@ -52,7 +51,7 @@ class Sending:
 
     async def _run(self, payload: Any, path: str, headers: Mapping[str, str] | None) -> None:
         try:
-            self.exchange = await wire.stream(payload, path, headers=headers, timeout=PATIENCE)
+            self.exchange = await wire.stream(payload, path, headers=headers)
             self._soon()
             async for _ in self.exchange:
                 self._soon()
