@@ -44,6 +44,7 @@ STYLE = """<style>
   display: block;
   border-left: 1px solid var(--jp-border-color2); padding-left: 8px }
 .playground .widget-html, .playground .widget-html-content { height: auto }
+.playground .jupyter-widget-Collapse-header { color: var(--jp-ui-font-color1, inherit) }
 </style>"""
 
 Choice: TypeAlias = "Preset | Draft | str"  # what the menu has: a preset, a draft, or its first line

@@ -36,7 +36,7 @@ STYLE = """<style>
 .wire-view .widget-html-content { line-height: 1.5; overflow-wrap: anywhere }
 .wire-view .wire-message { flex: 2 1 24em; min-width: min(100%, 18em) }
 .wire-view .wire-frames { flex: 1 1 22em; min-width: min(100%, 18em) }
-.wire-view pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; unicode-bidi: plaintext;
+.wire-view pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0; unicode-bidi: plaintext;
   color: inherit; background: transparent; font-family: var(--jp-code-font-family, monospace) }
 .wire-view .wire-scroll { max-height: 22em; overflow: auto }
 .wire-view table { border-collapse: collapse }
@@ -53,6 +53,8 @@ STYLE = """<style>
   border: 1px solid var(--jp-border-color1, currentColor) }
 .wire-view .wire-token:is(:hover, :focus) > span { display: block }
 .wire-view svg { width: 100%; height: 34px; color: var(--jp-content-font-color1, currentColor) }
+.wire-view .jupyter-widget-Collapse-header { color: var(--jp-ui-font-color1, inherit) }
+.wire-view td:not(:last-child) pre { white-space: pre }
 </style>"""
 
 
