@@ -36,8 +36,9 @@ STYLE = """<style>
 .wire-view .widget-html-content { line-height: 1.5; overflow-wrap: anywhere }
 .wire-view .wire-message { flex: 2 1 24em; min-width: min(100%, 18em) }
 .wire-view .wire-frames { flex: 1 1 22em; min-width: min(100%, 18em) }
-.wire-view pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0; unicode-bidi: plaintext;
-  color: inherit; background: transparent; font-family: var(--jp-code-font-family, monospace) }
+.wire-view pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; margin: 0;
+  unicode-bidi: plaintext; color: inherit; background: transparent;
+  font-family: var(--jp-code-font-family, monospace) }
 .wire-view .wire-scroll { max-height: 22em; overflow: auto }
 .wire-view table { border-collapse: collapse }
 .wire-view th, .wire-view td { text-align: left; vertical-align: top; padding: 1px 12px 1px 0; border: 0 }
