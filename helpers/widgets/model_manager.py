@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -199,8 +199,10 @@ class ModelManager(widgets.VBox):
         self.loaded = _object(reply).get("models") or []
         self._ends = {}
         for model in self.loaded:
-            expires = timestamp(str(model.get("expires_at", "")))
-            self._ends[str(model["name"])] = time.monotonic() + ((expires or now) - now)
+            expires = now
+            with suppress(ValueError):  # a time that is none counts as over
+                expires = timestamp(str(model.get("expires_at", ""))) or now
+            self._ends[str(model["name"])] = time.monotonic() + expires - now
         self._asked = True
         self._tick()
 
