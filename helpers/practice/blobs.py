@@ -37,7 +37,10 @@ async def add_blob(request: Request) -> Response:
     if path.exists():
         return Response(status_code=200)
     own = hashlib.sha256()
-    handle, part = tempfile.mkstemp(dir=store.blobs, suffix=".part")
+    try:
+        handle, part = tempfile.mkstemp(dir=store.blobs, suffix=".part")
+    except OSError as error:
+        return refused(trouble("open", path, error))
     try:
         with os.fdopen(handle, "wb") as file:
             async for chunk in request.stream():

@@ -60,9 +60,10 @@ def create(given: Given, ollama: Ollama) -> None:
     with Progress() as progress:
         if names.parse(name) is None:
             raise CourseError(ERRORS["model name"].format(name=name))
-        commands, folder = _read(given.flags.get("file") or "Modelfile")
+        filename = given.flags.get("file") or "Modelfile"
         if given.flags.get("experimental"):
-            raise _not_experimental(commands, folder)
+            raise _not_experimental(filename)
+        commands, folder = _read(filename)
         spinner = Spinner(GATHERING)
         progress.add(spinner)
         request = _request(commands, folder)
@@ -83,8 +84,13 @@ def create(given: Given, ollama: Ollama) -> None:
         )
 
 
-def _not_experimental(commands: list[modelfile.Command], folder: Path) -> CourseError:
+def _not_experimental(filename: str) -> CourseError:
     """What --experimental comes to: the practice command does not turn safetensors into a model itself."""
+    try:
+        commands, folder = _read(filename)
+    except CourseError as error:
+        return CourseError(ERRORS["experimental modelfile"].format(error=error))
+    _request([one for one in commands if one.name not in ("model", "draft", "adapter")], folder)
     model = next((args for name, args in commands if name == "model"), ".")
     weights = folder / model
     if (weights / "config.json").exists() and any(weights.glob("*.safetensors")):

@@ -23,6 +23,7 @@ from .cli_client import host, join, variable
 from .cli_files import os_text
 from .cli_format import duration, parse_duration
 from .command_texts import ERRORS, VERSION
+from .errors import Refusal
 
 FOREVER = 2**63 - 1  # nanoseconds
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")
@@ -48,6 +49,7 @@ def serve() -> int:
     models = Path(variable("OLLAMA_MODELS") or home / "models").absolute()
     _log("routes.go:1951", "server config", f'env="map[{_settings(models)}]"')
     _log("routes.go:1953", f"Ollama cloud disabled: {_switch(variable('OLLAMA_NO_CLOUD'), False)}")
+    _make_folder(models / "blobs", "{error}: ensure path elements are traversable")
     try:
         app = server.build(
             home,
@@ -58,6 +60,8 @@ def serve() -> int:
         )
     except OSError as error:
         raise CourseError(os_text(error)) from None
+    except Refusal as error:
+        raise CourseError(error.text) from None
     blobs = sum(path.is_file() for path in (models / "blobs").iterdir())
     _log("images.go:919", f"total blobs: {blobs}")
     _log("images.go:926", "total unused blobs removed: 0")
@@ -78,12 +82,29 @@ def _make_key(home: Path) -> None:
     """The key pair by which the cloud knows this machine, if the home has none yet."""
     private = home / keys.PRIVATE
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        if not private.exists():
-            print(KEY_MISSING.format(path=private))
-            print(KEY_MADE.format(key=keys.public_key(home)), flush=True)
+        private.stat()
+        return
+    except FileNotFoundError:
+        print(KEY_MISSING.format(path=private), flush=True)
+    except OSError:  # what is wrong with the home shows at its models
+        return
+    _make_folder(home, "could not create directory {error}")
+    try:
+        print(KEY_MADE.format(key=keys.public_key(home)), flush=True)
     except OSError as error:
         raise CourseError(os_text(error)) from None
+
+
+def _make_folder(path: Path, said: str) -> None:
+    """A folder and those above it. Raises CourseError: `said` around Go's words, which name the topmost."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        while not path.parent.exists():
+            path = path.parent
+        first = path if path.parent.is_dir() else path.parent
+        text = f"mkdir {first}: {(error.strerror or str(error)).lower()}"
+        raise CourseError(said.format(error=text)) from None
 
 
 def _announce(home: Path, port: int) -> FileLock | None:

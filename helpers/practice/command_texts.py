@@ -351,6 +351,7 @@ ERRORS = {
     "no launch": (
         "the practice ollama command starts no other programs; 'ollama launch {name}' needs the real one"
     ),
+    "experimental modelfile": "failed to parse Modelfile: {error}",
     "no safetensors": (
         "{folder} is not a supported safetensors model directory (needs config.json + *.safetensors)"
     ),

@@ -11,7 +11,7 @@ import json
 import re
 import struct
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,10 +37,12 @@ from .ollama import (
 )
 from .replies import BARE_JSON, JSON, Stream, refused, route
 from .shapes import TOOL
-from .state import Stamp, practice_of
+from .state import Practice, Stamp, practice_of
 from .store import Model
 
 SSE = "text/event-stream"
+
+Start = Callable[[Practice, dict[str, Any], Stamp], Awaitable[Started]]
 
 EFFORTS = {
     "none": False,
@@ -165,17 +167,24 @@ def refused_openai(refusal: Refusal) -> Response:
     return reply_line(body, refusal.status)
 
 
+async def begun(
+    request: Request, shape: Struct, native: Callable[[dict[str, Any]], dict[str, Any]], start: Start
+) -> tuple[dict[str, Any], Stamp, Started]:
+    """What was asked, and the native request it stands for, begun. Raises Refusal."""
+    body = await request.body()
+    stamp = Stamp.of(request, body)
+    with middleware():
+        asked = read_body(body, shape)
+        wanted = native(asked)
+    return asked, stamp, await start(practice_of(request), wanted, stamp)
+
+
 # --- chat completions -----------------------------------------------------------------------------
 
 
 async def chat_completions(request: Request) -> Response:
-    body = await request.body()
-    practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        with middleware():
-            asked = read_body(body, CHAT)
-            native = native_chat(asked)
-        started = await start_chat(practice, native, stamp)
+        asked, stamp, started = await begun(request, CHAT, native_chat, start_chat)
     except Refusal as refusal:
         return refused_openai(refusal)
     head = {
@@ -399,13 +408,8 @@ def frame(value: Any) -> bytes:
 
 
 async def completions(request: Request) -> Response:
-    body = await request.body()
-    practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        with middleware():
-            asked = read_body(body, COMPLETION)
-            native = _native_completion(asked)
-        started = await start_generate(practice, native, stamp)
+        asked, stamp, started = await begun(request, COMPLETION, _native_completion, start_generate)
     except Refusal as refusal:
         return refused_openai(refusal)
     head = {

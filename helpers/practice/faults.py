@@ -34,7 +34,7 @@ IDS = 1000  # how many ids are counted; the oldest is forgotten first
 HEX = "0123456789abcdef"
 
 _FACTS = read(Path(__file__).with_name("faults.toml"))
-_SETTINGS: dict[str, dict[str, Any]] = _FACTS["settings"]
+SETTINGS: dict[str, dict[str, Any]] = _FACTS["settings"]
 _COUNTED = {"times": 0, "id": ""}
 _LIMITS = {"seconds": LONGEST_WAIT, "retry-after": 86_400, "after": MOST_FRAMES, "times": MOST_FRAMES}
 _WHOLE = ("after", "times")
@@ -63,9 +63,9 @@ class Fault:
 def asked_for(header: str) -> Fault:
     """The fault that a header's value names. Raises BadFault."""
     name, *parts = (part.strip() for part in header.split(";"))
-    if name not in _SETTINGS:
-        raise BadFault("fault", name=name, faults=", ".join(_SETTINGS))
-    settings = {**_SETTINGS[name], **_COUNTED}
+    if name not in SETTINGS:
+        raise BadFault("fault", name=name, faults=", ".join(SETTINGS))
+    settings = {**SETTINGS[name], **_COUNTED}
     for part in filter(None, parts):
         key, _, value = (text.strip() for text in part.partition("="))
         if key not in settings:

@@ -16,10 +16,9 @@ from .clock import SECOND
 from .compat import (
     EFFORTS,
     SSE,
+    begun,
     call_arguments,
-    middleware,
     native_picture,
-    read_body,
     refused_openai,
     reply_line,
     tool_call,
@@ -30,7 +29,6 @@ from .gojson import BadBody, List, Struct, decode, encode
 from .ollama import Started, pieces_of, start_chat
 from .replies import Stream, route
 from .shapes import PARAMETERS
-from .state import Stamp, practice_of
 
 ITEM_NUMBERS = 999_999
 
@@ -150,13 +148,8 @@ REQUEST = Struct(
 
 
 async def responses(request: Request) -> Response:
-    body = await request.body()
-    practice, stamp = practice_of(request), Stamp.of(request, body)
     try:
-        with middleware():
-            asked = read_body(body, REQUEST)
-            native = _native(asked)
-        started = await start_chat(practice, native, stamp)
+        asked, _, started = await begun(request, REQUEST, _native, start_chat)
     except Refusal as refusal:
         return refused_openai(refusal)
     pieces = pieces_of(started)

