@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from uuid import uuid4
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = [
@@ -33,6 +34,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 SERVERS = ("OLLAMA_", "OPENAI_")
+expect.set_options(timeout=30_000)  # on a busy machine
+
 STARTED = 120_000  # milliseconds for a lab or a kernel to start on a busy machine
 
 IDLE = """() => {
@@ -84,7 +87,9 @@ def lab(folder: Path, *arguments: str) -> Iterator[str]:
         **private,
         "COURSE_HOME": str(folder / "home"),
     }  # nothing of a lesson another test began
-    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", *arguments]
+    with socket.create_server(("localhost", 0)) as free:  # two labs that begin at once would want one port
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "helpers", "lab", "--no-browser", f"--port={port}", *arguments]
     command.append("--LabApp.expose_app_in_browser=True")
     process = subprocess.Popen(
         command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"

@@ -33,14 +33,9 @@ RUN_LAST = """async () => {
 
 
 @pytest.fixture
-def set_up(tmp_path: Path, page: Page) -> str:
+def set_up(tmp_path: Path) -> str:
     """The first cell: a practice server of this test's own whose clock runs."""
-    page.set_default_timeout(8000)
     return SET_UP.replace('os.path.join(tempfile.gettempdir(), "HOME")', repr(str(tmp_path / "home")))
-
-
-def said(page: Page) -> str:
-    return page.locator(f"{PLAY} .playground-said").last.inner_text()
 
 
 def press(page: Page, name: str) -> None:
@@ -53,7 +48,6 @@ def send_and_wait_for_words(page: Page) -> None:
     page.wait_for_function(
         "css => (document.querySelector(css).innerText.match(/the /g) || []).length > 3",
         arg=PLAY,
-        timeout=20_000,
     )
 
 
@@ -82,7 +76,7 @@ def test_send_stream_stop_diff_replay(
     play.get_by_label("message 1: text").fill("Name a colour, in one word")
     play.get_by_label("Payload, as JSON").first.focus()
     page.keyboard.press("Control+Enter")
-    expect(play).to_contain_text("1–2 of 2", timeout=20_000)
+    expect(play).to_contain_text("1–2 of 2")
 
     # the two runs against each other, then the later one again
     open_part(page, "Runs")
@@ -92,7 +86,7 @@ def test_send_stream_stop_diff_replay(
     expect(play).to_contain_text("payload of the later run")
     rows.nth(1).uncheck()
     press(page, "Send again")
-    expect(play).to_contain_text("Sent again and kept", timeout=20_000)
+    expect(play).to_contain_text("Sent again and kept")
     assert browser.accessibility(page, PLAY) == []
     assert [url for url in asked if not here(url)] == []
 
@@ -147,7 +141,7 @@ def test_a_server_that_goes_in_mid_stream_is_told_and_what_came_stays(
     # saved, left, opened again: what was typed and what came is still there
     page.evaluate(SAVE)
     browser.open_notebook(page, scratch_lab, path)
-    expect(page.locator(PLAY)).to_contain_text("the connection broke", timeout=20_000)
+    expect(page.locator(PLAY)).to_contain_text("the connection broke")
     expect(page.locator(PLAY).get_by_label("message 1: text")).to_have_value(re.compile("lighthouse"))
     assert "POST /chat/completions" in str(browser.outputs(page))
 

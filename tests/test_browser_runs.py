@@ -15,7 +15,11 @@ from tests import browser
 
 pytestmark = browser.NEEDED
 
-LESSON = "from helpers import lesson, send\nhere = lesson('00_start_here')"
+LESSON = """import os
+os.environ.pop("COURSE_FROZEN", None)  # words come at a model's pace
+os.environ["COURSE_HOME"] = os.path.abspath("home of the runs")
+from helpers import lesson, send
+here = lesson('00_start_here')"""
 LOOK = "from helpers.widgets.runs_view import RunsView\nview = RunsView()\nview"
 HOSTILE = "<img src=x onerror=document.title=1>"
 KEPT = f"""from helpers.widgets.runs import keep
@@ -89,7 +93,8 @@ def test_runs_are_looked_at_compared_and_sent_again(
     for file in (".json", "-2.json"):
         view.get_by_role("button", name="As a fixture").click()
         expect(said).to_contain_text(file)
-    written = [json.loads(file.read_text()) for file in (scratch_folder / "settings/home/fixtures").iterdir()]
+    folder = scratch_folder / "home of the runs" / "fixtures"
+    written = [json.loads(file.read_text()) for file in folder.iterdir()]
     assert len(written) == 2 and written[0] == written[1] and written[0]["reply"]["status_code"] == 200
 
     # deleted only when said twice
