@@ -201,7 +201,7 @@ class _Reader:
         self.wanted = True
 
     def repeated(self, inside: _Open) -> None:
-        first = self.found.places[(*inside.path, inside.key)].name
+        first = self.found.places[inside.path + (inside.key,)].name
         assert first and inside.key_place
         self.note(
             f"{_shown(inside.key)} comes twice: servers take only the last one. Delete one of them.",
@@ -410,7 +410,7 @@ def put(text: str, found: Scan, path: Path, value: Any) -> str:
     if not inside:
         closing = "\n" + _indent(text, outer.start) if "\n" in margin else ""
         return text[: outer.start + 1] + made + closing + text[outer.end - 1 :]
-    end = max(found.places[(*path[:-1], key)].end for key in _keys(inside))
+    end = max(found.places[path[:-1] + (key,)].end for key in _keys(inside))
     return text[:end] + "," + made + text[end:]
 
 
@@ -421,7 +421,7 @@ def drop(text: str, found: Scan, path: Path) -> str:
         return text
     inside = _at(found.value, path[:-1])
     start = _begin(place, inside)
-    others = [found.places[(*path[:-1], key)] for key in _keys(inside) if key != path[-1]]
+    others = [found.places[path[:-1] + (key,)] for key in _keys(inside) if key != path[-1]]
     before = max((one.end for one in others if one.end <= start), default=None)
     if before is not None:
         return text[:before] + text[place.end :]
@@ -456,7 +456,7 @@ def _margin(text: str, found: Scan, outer: Path, inside: Any) -> str:
     """What stands between a comma and the next member here: a blank, or a line break with its indent."""
     if not inside:
         return "\n" + _indent(text, found.places[outer].start) + "  " if "\n" in text else ""
-    begins = [_begin(found.places[(*outer, key)], inside) for key in _keys(inside)]
+    begins = [_begin(found.places[outer + (key,)], inside) for key in _keys(inside)]
     last = max(begins)
     before = max((begin for begin in begins if begin < last), default=found.places[outer].start)
     return "\n" + _indent(text, last) if "\n" in text[before:last] else " "
