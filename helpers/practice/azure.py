@@ -122,8 +122,10 @@ async def chat_completions(request: Request) -> Response:
         return Stream(_frames(chunks(practice, turn, asked)), headers={**SSE, **headers})
     whole = _without_tier(await completion(practice, turn, asked))
     whole["prompt_filter_results"] = PROMPT_FOUND
-    for choice in whole["choices"]:
-        choice |= {"content_filter_results": FOUND, "logprobs": choice.get("logprobs")}
+    whole["choices"] = [
+        {**choice, "content_filter_results": FOUND, "logprobs": choice.get("logprobs")}
+        for choice in whole["choices"]
+    ]
     return _reply(_sorted(whole), headers)
 
 

@@ -6,9 +6,9 @@ Sources of the shapes: recorded replies of api.openai.com in envoyproxy/ai-gatew
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import chain
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -20,9 +20,9 @@ from .engines.tokens import split
 from .errors import OpenAIRefusal
 from .openai_checks import check_chat
 from .openai_http import (
-    HEX,
     LETTERS,
     VERSION,
+    Often,
     authorised,
     body_of,
     compact,
@@ -34,11 +34,12 @@ from .openai_kept import keep
 from .openai_models import BY_NAME, OpenAIModel, named
 from .openai_turn import Turn, Wanted, call_id, call_text, native, parts, sampling, start
 from .replies import Stream, route
-from .state import Practice, Stamp, practice_of
+from .state import Practice, Stamp, header, practice_of
 from .transport import openai_error
 
 TIERS = {"fast": "priority", "priority": "priority", "flex": "flex", "scale": "scale"}
 KNOWN, LONGEST_KNOWN = 100, 16 * 1024  # how many requests are kept as they were understood, and their bytes
+SHORT = 2_000  # letters of a text that may come again
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 
 Chunks = AsyncIterator[dict[str, Any]]
@@ -50,8 +51,15 @@ async def chat_completions(request: Request) -> Response:
     asked: dict[str, Any] = {}
     try:
         authorised(request)
-        asked = read(request, body)
-        turn = start(practice, _understood(asked, body), stamp)
+        key = header(request, b"content-type"), body
+        asked, wanted = _known.get(key) or (read(request, body), None)
+        if wanted is None:
+            wanted = _checked(asked)
+            if len(_known) >= KNOWN:
+                _known.clear()
+            if len(body) <= LONGEST_KNOWN:
+                _known[key] = asked, wanted
+        turn = start(practice, wanted, stamp)
     except OpenAIRefusal as refusal:
         return openai_error(refusal, refusal_headers(refusal, asked, stamp))
     if asked.get("stream"):
@@ -62,6 +70,9 @@ async def chat_completions(request: Request) -> Response:
     if asked.get("store"):
         keep(request, "completions", whole["id"], {"asked": asked, "made": whole})
     return reply(whole, turn.headers())
+
+
+_known: dict[tuple[str, bytes], tuple[dict[str, Any], Wanted]] = {}  # a class often sends the same
 
 
 async def completions(request: Request) -> Response:
@@ -99,23 +110,6 @@ def refusal_headers(refusal: OpenAIRefusal, asked: dict[str, Any], stamp: Stamp)
 def begin(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Turn:
     """Check the request and make it ready to run. Raises OpenAIRefusal."""
     return start(practice, _checked(asked), stamp)
-
-
-def _understood(asked: dict[str, Any], body: bytes) -> Wanted:
-    """What `body`, which was read as `asked`, wants; kept, because a class often sends the same. Raises
-    OpenAIRefusal.
-    """
-    wanted = _known.get(body)
-    if wanted is None:
-        wanted = _checked(asked)
-        if len(_known) >= KNOWN:
-            _known.clear()
-        if len(body) <= LONGEST_KNOWN:
-            _known[body] = wanted
-    return wanted
-
-
-_known: dict[bytes, Wanted] = {}
 
 
 def _checked(asked: dict[str, Any]) -> Wanted:
@@ -163,19 +157,19 @@ def _head(turn: Turn) -> dict[str, Any]:
 
 
 def _tail(turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
-    fingerprint = None if turn.model.reasoning else "fp_" + turn.stamp.letters(10, HEX, "fp")
     tier = TIERS.get(asked.get("service_tier", "auto"), "default")
-    return {"service_tier": tier, "system_fingerprint": fingerprint}
+    return {"service_tier": tier, "system_fingerprint": turn.model.fingerprint}
 
 
 async def completion(practice: Practice, turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
     """The reply as one object."""
-    replies: list[list[Piece]] = []
-    for n in range(len(turn.asks)):
-        replies.append([piece async for part in parts(practice, turn, n) for piece in part])
+    replies: list[list[Piece]] = [[] for _ in turn.asks]
+    async for part in parts(practice, turn):
+        for number, piece in part:
+            replies[number].append(piece)
     choices = [_choice(turn, asked, n, made) for n, made in enumerate(replies)]
-    said = "".join(piece.text for made in replies for piece in made)
-    whole = {**_head(turn), "choices": choices, "usage": _usage(turn, asked, said), **_tail(turn, asked)}
+    usage = _usage(turn, asked, chain.from_iterable(replies))
+    whole = {**_head(turn), "choices": choices, "usage": usage, **_tail(turn, asked)}
     if "moderation" in asked:
         verdict = _verdict(asked["moderation"]["model"])
         whole["moderation"] = {"input": verdict, "output": verdict}
@@ -184,7 +178,9 @@ async def completion(practice: Practice, turn: Turn, asked: dict[str, Any]) -> d
 
 def _choice(turn: Turn, asked: dict[str, Any], index: int, made: list[Piece]) -> dict[str, Any]:
     called = [piece for piece in made if piece.tool_call]
-    text = "".join(piece.text for piece in made)
+    text = "".join([piece.text for piece in made])
+    if not called and not turn.refusal and turn.asks[0].logprobs is None and len(text) <= SHORT:
+        return _plain(index, text, turn.model.reasoning, made[-1].done)
     message: dict[str, Any] = {"role": "assistant", "content": None if called or turn.refusal else text}
     if called and "functions" in asked:
         name, arguments = call_text(turn, called[0])
@@ -196,6 +192,14 @@ def _choice(turn: Turn, asked: dict[str, Any], index: int, made: list[Piece]) ->
     choice |= _logprobs_of(turn, made)
     choice["finish_reason"] = _finish(turn, asked, bool(called), made[-1].done)
     return choice
+
+
+@lru_cache(maxsize=1024)
+def _plain(index: int, text: str, reasoning: bool, finish_reason: str) -> Often:
+    """A choice that is a text and nothing else; a class gets the same ones often."""
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    logprobs = {} if reasoning else {"logprobs": None}
+    return Often({"index": index, "message": message, **logprobs, "finish_reason": finish_reason})
 
 
 def _call(turn: Turn, piece: Piece, choice: int, index: int) -> dict[str, Any]:
@@ -228,32 +232,39 @@ def _finish(turn: Turn, asked: dict[str, Any], called: bool, done: str) -> str:
     return "function_call" if "functions" in asked else "tool_calls"
 
 
-def _usage(turn: Turn, asked: dict[str, Any], said: str) -> dict[str, Any]:
+def _usage(turn: Turn, asked: dict[str, Any], made: Iterable[Piece]) -> dict[str, Any]:
     reasoning = turn.reasoning_tokens * len(turn.asks)
-    accepted, rejected = _predicted(asked, said)
+    accepted, rejected = _predicted(asked, made) if "prediction" in asked else (0, 0)
     wrote = turn.meter.reply_tokens + reasoning + rejected
-    return {
-        "prompt_tokens": turn.prompt_tokens,
-        "completion_tokens": wrote,
-        "total_tokens": turn.prompt_tokens + wrote,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": accepted,
-            "rejected_prediction_tokens": rejected,
-        },
-    }
+    return _counts(turn.prompt_tokens, wrote, reasoning, accepted, rejected)
 
 
-def _predicted(asked: dict[str, Any], said: str) -> tuple[int, int]:
+@lru_cache(maxsize=1024)
+def _counts(read: int, wrote: int, reasoning: int, accepted: int, rejected: int) -> Often:
+    return Often(
+        {
+            "prompt_tokens": read,
+            "completion_tokens": wrote,
+            "total_tokens": read + wrote,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {
+                "reasoning_tokens": reasoning,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": accepted,
+                "rejected_prediction_tokens": rejected,
+            },
+        }
+    )
+
+
+def _predicted(asked: dict[str, Any], made: Iterable[Piece]) -> tuple[int, int]:
     """How many tokens of a predicted output the reply begins with, and how many are left over."""
-    content = asked.get("prediction", {}).get("content", "")
+    content = asked["prediction"].get("content", "")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
     if not content:
         return 0, 0
-    predicted, written = split(content), split(said)
+    predicted, written = split(content), split("".join([piece.text for piece in made]))
     same = next(
         (n for n, (a, b) in enumerate(zip(predicted, written, strict=False)) if a != b),
         min(len(predicted), len(written)),
@@ -303,25 +314,34 @@ async def _steps(
     practice: Practice, turn: Turn, asked: dict[str, Any]
 ) -> AsyncIterator[list[_Step | dict[str, Any]]]:
     """The reply's steps, those that are ready together; the usage, where it was asked for, is the last."""
-    called, said = [0] * len(turn.asks), []
+    called: list[int] = [0] * len(turn.asks)
+    said: list[Piece] = []
     opening = (("role", "assistant"), ("content", ""), ("refusal", None))
     yield [_Step(index, opening) for index in range(len(turn.asks))]
     key = "refusal" if turn.refusal else "content"
-    async for made in _in_turns([parts(practice, turn, n) for n in range(len(turn.asks))]):
+    async for made in parts(practice, turn):
         steps: list[_Step | dict[str, Any]] = []
         for index, piece in made:
             if piece.tool_call:
                 deltas = _call_deltas(turn, asked, piece, index, called[index])
                 steps += [_Step(index, tuple(delta.items())) for delta in deltas]
                 called[index] += 1
-            if piece.text:
-                said.append(piece.text)
-                steps.append(_Step(index, ((key, piece.text),), None, piece if piece.logprobs else None))
+            if piece.text and piece.logprobs:
+                steps.append(_Step(index, ((key, piece.text),), None, piece))
+            elif piece.text:
+                steps.append(_said(index, key, piece.text))
             if piece.done:
                 steps.append(_Step(index, (), _finish(turn, asked, bool(called[index]), piece.done)))
+        said += [piece for _, piece in made]
         yield steps
     if _counted(asked):
-        yield [_usage(turn, asked, "".join(said))]
+        yield [_usage(turn, asked, said)]
+
+
+@lru_cache(maxsize=4096)
+def _said(choice: int, key: str, text: str) -> _Step:
+    """A step that adds a text; most are of a word that comes again and again."""
+    return _Step(choice, ((key, text),))
 
 
 def _counted(asked: dict[str, Any]) -> bool:
@@ -346,7 +366,6 @@ def _one_choice(step: _Step, logprobs: dict[str, Any], reasoning: bool, counted:
 
 @lru_cache(maxsize=4096)
 def _spelled(step: _Step, reasoning: bool, counted: bool) -> bytes:
-    """A step without logprobs; most are of a word that comes again and again."""
     return compact(_one_choice(step, {}, reasoning, counted))[1:]
 
 
@@ -369,19 +388,6 @@ def _call_deltas(
     return [{"tool_calls": [one]} for one in (opening, *parts)]
 
 
-async def _in_turns(replies: list[AsyncIterator[list[Piece]]]) -> AsyncIterator[list[tuple[int, Piece]]]:
-    """The pieces of several replies, a piece of each in turn."""
-    open_ones = dict(enumerate(replies))
-    while open_ones:
-        parts: list[list[tuple[int, Piece]]] = []
-        for index, made in list(open_ones.items()):
-            try:
-                parts.append([(index, piece) for piece in await anext(made)])
-            except StopAsyncIteration:
-                del open_ones[index]
-        yield [one for in_turn in zip_longest(*parts) for one in in_turn if one]
-
-
 async def _frames(
     practice: Practice, turn: Turn, asked: dict[str, Any], padded: Stamp | None
 ) -> AsyncIterator[bytes]:
@@ -389,7 +395,7 @@ async def _frames(
     number, head = 0, compact(_chunk_head(turn, asked))[:-1] + b","
     reasoning, counted, called = turn.model.reasoning, _counted(asked), bool(turn.asks[0].tools)
     async for steps in _steps(practice, turn, asked):
-        frames = []
+        frames: list[bytes] = []
         for step in steps:
             number += 1
             if isinstance(step, _Step) and step.piece is None and not called:
@@ -397,7 +403,7 @@ async def _frames(
             else:
                 rest = compact(_rest(turn, asked, step))[1:]
             data = head + rest
-            frames.append(b"data: %b\n\n" % (padding(data, padded, number) if padded else data))
+            frames += b"data: ", padding(data, padded, number) if padded else data, b"\n\n"
         yield b"".join(frames)
     yield b"data: [DONE]\n\n"
 

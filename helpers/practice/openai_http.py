@@ -7,6 +7,7 @@ import binascii
 import json
 import string
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
@@ -14,7 +15,8 @@ from starlette.responses import Response
 
 from .errors import OpenAIRefusal
 from .gojson import BadBody, parse
-from .state import Stamp
+from .replies import Whole
+from .state import Stamp, header
 from .transport import openai_error
 
 PRACTICE_KEY = "sk-practice"
@@ -32,12 +34,12 @@ def authorised(request: Request) -> None:
 
     `api-key` is Azure's header, whose newer form has the same paths as OpenAI.
     """
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    scheme, _, key = header(request, b"authorization").partition(" ")
     key = key.strip()
     if scheme.lower() == "basic":
         key = _password(key)
     elif scheme.lower() != "bearer":
-        key = request.headers.get("api-key", "")
+        key = header(request, b"api-key")
     if not key:
         raise OpenAIRefusal("no key")
     if not key.startswith(PRACTICE_KEY):
@@ -54,7 +56,7 @@ def _password(encoded: str) -> str:
 
 def body_of(request: Request, body: bytes) -> dict[str, Any]:
     """The object in `body`, members that are null left out. Raises OpenAIRefusal."""
-    kind = request.headers.get("content-type", "")
+    kind = header(request, b"content-type")
     if kind and "json" not in kind.lower():
         return {}  # what a form says is not looked at
     try:
@@ -73,6 +75,7 @@ def request_id(stamp: Stamp) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=1024)
 def limit_headers(requests: int, tokens: int, used: int) -> dict[str, str]:
     """How much of an account's limits a minute is left, with the times until they are full again."""
     return {
@@ -97,9 +100,15 @@ def go_duration(milliseconds: float) -> str:
 
 def reply(value: Any, headers: Mapping[str, str], status: int = 200) -> Response:
     text = indented(value)
-    return Response(
-        text.encode("utf-8", "replace"), status, headers={"content-type": "application/json", **headers}
-    )
+    return Whole(text.encode("utf-8", "replace"), status, {"content-type": "application/json", **headers})
+
+
+class Often(dict[str, Any]):
+    """A part of many replies, not to be changed; it remembers how it is spelled at each depth."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        super().__init__(members)
+        self.spelled: dict[str, str] = {}
 
 
 def indented(value: Any, line: str = "\n") -> str:
@@ -107,6 +116,11 @@ def indented(value: Any, line: str = "\n") -> str:
     kind = type(value)
     if kind is str:
         return _quoted(value)
+    if kind is Often:
+        spelled: dict[str, str] = value.spelled
+        if line not in spelled:
+            spelled[line] = indented(dict(value), line)
+        return spelled[line]
     inner = line + "  "
     if kind is dict and value:
         members = [f"{_quoted(key)}: {indented(item, inner)}" for key, item in value.items()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,11 @@ class OpenAIModel:
     @property
     def reasoning(self) -> bool:
         return bool(self.efforts)
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """What stands for the state of the machine that runs it."""
+        return None if self.reasoning else "fp_" + sha256(self.snapshot.encode()).hexdigest()[:10]
 
     def effort(self, asked: str | None) -> str:
         """How hard it thinks: as asked, or medium; a model that does not reason never does."""

@@ -7,9 +7,8 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .clock import Meter
 from .engines import Ask, Piece
@@ -19,7 +18,7 @@ from .gojson import BadBody, decode_base64
 from .openai_http import LETTERS, VERSION, limit_headers, request_id
 from .openai_models import OpenAIModel
 from .options import complete
-from .state import Practice, Stamp, run_in_parts
+from .state import Practice, Stamp, run_together
 
 REASONING_STEP = 64  # recorded reasoning counts are multiples of it
 EFFORT_STEPS = {"none": 0, "minimal": 0, "low": 1, "medium": 3, "high": 8, "xhigh": 16}
@@ -48,6 +47,17 @@ class Wanted:
     choices: int = 1
     logprobs: int | None = None
     sampling: dict[str, Any] = field(default_factory=dict)
+    ready: Ready | None = None
+
+
+class Ready(NamedTuple):
+    """What is the same whenever the same is wanted."""
+
+    ask: Ask
+    prompt_tokens: int
+    reasoning_tokens: int
+    custom: frozenset[str]
+    refusal: str
 
 
 @dataclass
@@ -81,6 +91,15 @@ class Turn:
 
 def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:
     """A turn that is ready to run. Raises OpenAIRefusal if the prompt is longer than the model reads."""
+    wanted.ready = ready = wanted.ready or _ready(practice, wanted)
+    meter = Meter(practice.clock, ready.prompt_tokens)
+    common = vars(ready.ask)
+    asks = [Ask(**{**common, "seed": stamp.draws(ready.ask.options, n)}) for n in range(wanted.choices)]
+    meter.loaded()
+    return Turn(wanted.model, stamp, meter, asks, ready.reasoning_tokens, ready.custom, ready.refusal)
+
+
+def _ready(practice: Practice, wanted: Wanted) -> Ready:
     options = complete()
     options |= {"top_k": 0, "top_p": 1, "temperature": 1, "seed": -1, "repeat_last_n": -1, "stop": []}
     options |= {
@@ -100,43 +119,36 @@ def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:
         format=wanted.format,
         logprobs=wanted.logprobs,
     )
-    meter = Meter(practice.clock, practice.engine.count(ask))
-    if meter.prompt_tokens > wanted.model.context:
+    prompt_tokens = practice.engine.count(ask)
+    if prompt_tokens > wanted.model.context:
         key = "input limit" if wanted.model.reasoning else "context"
-        raise OpenAIRefusal(key, "messages", limit=wanted.model.context, value=meter.prompt_tokens)
+        raise OpenAIRefusal(key, "messages", limit=wanted.model.context, value=prompt_tokens)
     steps = EFFORT_STEPS[wanted.effort] if wanted.model.reasoning else 0
-    reasoning = REASONING_STEP * steps * (1 + meter.prompt_tokens // 200)
+    reasoning = REASONING_STEP * steps * (1 + prompt_tokens // 200)
     if wanted.limit >= 0:
         reasoning = min(reasoning, wanted.limit)
         options["num_predict"] = wanted.limit - reasoning
-    asks = [
-        Ask(**{**vars(ask), "messages": list(ask.messages), "seed": stamp.draws(options, n)})
-        for n in range(wanted.choices)
-    ]
-    meter.loaded()
     custom = frozenset(tool["custom"]["name"] for tool in tools if "custom" in tool)
     refused = wanted.strict and _HARM.search(_last_said(wanted.messages))
-    said = REFUSAL if refused else ""
-    return Turn(wanted.model, stamp, meter, asks, reasoning, custom, said)
+    return Ready(ask, prompt_tokens, reasoning, custom, REFUSAL if refused else "")
 
 
-async def pieces(practice: Practice, turn: Turn, choice: int = 0) -> AsyncIterator[Piece]:
-    """The reply's pieces; of a refusal its words, which are the turn's `refusal`."""
-    async for part in parts(practice, turn, choice):
-        for piece in part:
+async def pieces(practice: Practice, turn: Turn) -> AsyncIterator[Piece]:
+    """The pieces of the one reply; of a refusal its words, which are the turn's `refusal`."""
+    async for part in parts(practice, turn):
+        for _, piece in part:
             yield piece
 
 
-async def parts(practice: Practice, turn: Turn, choice: int = 0) -> AsyncIterator[list[Piece]]:
-    """The same in parts: what is ready together."""
-    if turn.refusal:
-        words = split(turn.refusal)
-        turn.meter.wrote(len(words))
-        yield [*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]
-        return
-    async with aclosing(run_in_parts(practice, turn.asks[choice], turn.meter)) as made:
-        async for part in made:
-            yield part
+def parts(practice: Practice, turn: Turn) -> AsyncIterator[list[tuple[int, Piece]]]:
+    """The pieces of all replies, with the number of each; in one part what is ready together."""
+    return _refusals(turn) if turn.refusal else run_together(practice, turn.asks, turn.meter)
+
+
+async def _refusals(turn: Turn) -> AsyncIterator[list[tuple[int, Piece]]]:
+    words = [*(Piece(text=word, tokens=1) for word in split(turn.refusal)), Piece(done="stop")]
+    turn.meter.wrote((len(words) - 1) * len(turn.asks))
+    yield [(number, word) for word in words for number in range(len(turn.asks))]
 
 
 def _last_said(messages: list[dict[str, Any]]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from .connection import Pair, line
 from .errors import Refusal
 from .gojson import encode
 
@@ -23,7 +25,7 @@ AT_ONCE = 64 * 1024  # bytes of frames that are sent in one piece at most
 
 
 def reply(value: Any, status: int = 200, kind: str = JSON) -> Response:
-    return Response(encode(value), status, headers={"content-type": kind})
+    return Whole(encode(value), status, {"content-type": kind})
 
 
 def refused(refusal: Refusal, kind: str = JSON) -> Response:
@@ -37,6 +39,24 @@ def route(path: str, endpoint: Any, *methods: str) -> Route:
     return one
 
 
+class Whole(Response):
+    """A reply in one piece."""
+
+    def __init__(self, body: bytes, status_code: int, headers: Mapping[str, str]) -> None:
+        self.whole = body
+        self.status_code = status_code
+        self.sent = headers
+
+    def lines(self) -> list[bytes]:
+        """The headers as they are written, all but the length."""
+        return [_line(name, value) for name, value in self.sent.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _raw({**self.sent, "content-length": str(len(self.whole))})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.whole})
+
+
 class Stream(Response):
     """A reply that is sent as it is made: a frame at once, together with those that were ready with it."""
 
@@ -45,7 +65,7 @@ class Stream(Response):
     ) -> None:
         self.frames = frames
         self.status_code = status_code
-        self.init_headers(headers)
+        self.raw_headers = _raw(headers or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -70,6 +90,15 @@ class Stream(Response):
             if isinstance(self.frames, AsyncGenerator):
                 await self.frames.aclose()
         await send({**part(), "more_body": False})
+
+
+def _raw(headers: Mapping[str, str]) -> list[Pair]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+@lru_cache(maxsize=1024)
+def _line(name: str, value: str) -> bytes:
+    return line(name.encode("latin-1"), value.encode("latin-1"))
 
 
 @types.coroutine

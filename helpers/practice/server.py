@@ -9,23 +9,19 @@ import argparse
 import asyncio
 import ipaddress
 import os
-import re
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, cast
 
-import httptools
 import uvicorn
 from filelock import FileLock, Timeout
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from helpers.errors import CourseError
 
@@ -46,6 +42,7 @@ from . import (
     transcriptions,
 )
 from .clock import Clock
+from .connection import Connection
 from .engines import Engine, smollm2
 from .engines.script import Script
 from .errors import Refusal
@@ -59,7 +56,6 @@ from .transport import Application
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 11434
 OWNER_CHECK = 0.5  # seconds between two looks at who still uses the server
 LAST_WORDS = 1  # seconds that requests still have when the server ends
-HEAD_LIMIT = 1024 * 1024 + 4096  # bytes of a request's head, as Go has it
 FALSE = ("", "0", "f", "false")  # what an environment variable says that is off
 
 
@@ -200,9 +196,10 @@ def run(app: Application, listener: socket.socket, owned: bool = False) -> None:
     """Serve until Ctrl-C or, if `owned`, until the last owner has gone."""
     app.loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
     _allow_many_connections()
+    protocol: Any = lambda config, server_state, app_state, _loop: Connection(app.call, server_state)  # noqa: E731
     config = uvicorn.Config(
-        app,
-        http=Protocol,
+        cast(Any, app),
+        http=protocol,
         ws="none",
         lifespan="off",
         log_level="error",
@@ -236,170 +233,6 @@ async def _until_done(server: uvicorn.Server, listener: socket.socket, owners: s
 
 def _print_line(line: str) -> None:
     print(line, flush=True)
-
-
-class Cycle(RequestResponseCycle):
-    """uvicorn's request and reply, except that a reply's headers are looked at all at once, and go out
-    together with the first of its body, as Go's do.
-    """
-
-    head = b""
-
-    async def send(self, message: Any) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if message["type"] == "http.response.start":
-            self._start(message["status"], [*self.default_headers, *message["headers"]])
-            return
-        body, more = message.get("body", b""), message.get("more_body", False)
-        if self.scope["method"] == "HEAD":
-            body, self.expected_content_length = b"", 0
-        elif self.chunked_encoding:
-            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-        elif self.chunked_encoding is False:  # otherwise the body ends where the connection does
-            self.expected_content_length -= len(body)
-            if self.expected_content_length < 0 or (self.expected_content_length and not more):
-                raise RuntimeError("the reply's body is not as long as its content-length")
-        self.transport.write(self.head + body)
-        self.head = b""
-        if not more:
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
-
-    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        if self.response_started:
-            raise RuntimeError("a second reply to one request")
-        old = self.scope["http_version"] == "1.0"
-        if self.waiting_for_100_continue:  # the body was not asked for, so what comes next may be it or not
-            self.keep_alive = False
-        self.response_started, self.waiting_for_100_continue = True, False
-        length = dict(headers).get(b"content-length")
-        if not self.keep_alive and not old:
-            headers.append((b"connection", b"close"))
-        if length is not None:
-            self.chunked_encoding, self.expected_content_length = False, int(length)
-        elif self.scope["method"] != "HEAD" and status not in (204, 304) and not old:
-            self.chunked_encoding = True
-            headers.append((b"transfer-encoding", b"chunked"))
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
-            raise RuntimeError("a line end in a header of the reply")
-        self.head = b"%b%b\r\n" % (STATUS_LINE[status], lines)
-        if old:
-            self.head = b"HTTP/1.0" + self.head[8:]
-
-
-NOT_EXPECTED = "417 Expectation Failed"
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's reader of requests, which refuses what Go's refuses, in its words."""
-
-    in_head, head_size, refusal = True, 0, "400 Bad Request"
-
-    def data_received(self, data: bytes) -> None:
-        if self.in_head:
-            self.head_size += len(data)
-            if self.head_size > HEAD_LIMIT:
-                self.refusal = "431 Request Header Fields Too Large"
-                self.send_400_response(self.refusal)
-                return
-        super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        scope: Any = self.scope
-        scope["practice.hang_up"] = self.transport.close
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.in_head, self.head_size = False, 0
-        given = dict(self.headers)
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (b"%" in self.url and _BAD_ESCAPE(self.url)) or self.url == b"*":
-            raise httptools.HttpParserError
-        version = self.parser.get_http_version()
-        if not hosts and version == "1.1":
-            self._refuse("400 Bad Request: missing required Host header")
-        if not _HOST(given.get(b"host", b"")):
-            self._refuse("400 Bad Request: malformed Host header")
-        if given.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            self._refuse("501 Not Implemented")
-        expected = next((value for name, value in self.headers if name == b"expect"), b"")
-        if expected and not _CONTINUE(expected):
-            self._refuse(NOT_EXPECTED)
-        url = httptools.parse_url(self.url)
-        if url.host and not self.url.startswith(b"/"):
-            self.headers[:] = [(b"host", url.host), *(one for one in self.headers if one[0] != b"host")]
-        path = url.path.decode("ascii")
-        scope: Any = self.scope
-        scope["http_version"] = version
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        before, self.cycle = (
-            self.cycle,
-            Cycle(
-                scope=scope,
-                transport=self.transport,
-                flow=self.flow,
-                logger=self.logger,
-                access_logger=self.access_logger,
-                access_log=False,
-                default_headers=self.server_state.default_headers,
-                message_event=asyncio.Event(),
-                expect_100_continue=bool(expected)
-                and version != "1.0"
-                and given.get(b"content-length") != b"0",
-                keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-                on_response=self.on_response_complete,
-            ),
-        )
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-
-    def on_message_complete(self) -> None:
-        self.in_head = True
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Take the next request, however long it lets the connection rest: the real server knows no limit."""
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-
-    def shutdown(self) -> None:
-        self.transport.close()  # the real server lets no reply end either
-
-    def send_400_response(self, msg: str) -> None:
-        text = self.refusal.encode()
-        kind, body = b"Content-Type: text/plain; charset=utf-8", text
-        if self.refusal == NOT_EXPECTED:
-            kind, body = b"Content-Length: 0", b""
-        self.transport.write(b"HTTP/1.1 %b\r\n%b\r\nConnection: close\r\n\r\n%b" % (text, kind, body))
-        self.transport.close()
-
-    def _refuse(self, why: str) -> None:
-        self.refusal = why
-        raise httptools.HttpParserError
-
-
-_HOST = re.compile(rb"[\w!$%&'()*+,\-.:;=\[\]~]*").fullmatch
-_CONTINUE = re.compile(rb"(?:.*[ ,\t])?100-continue(?:[ ,\t].*)?", re.IGNORECASE).fullmatch
-_BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})").search
 
 
 def _allow_many_connections() -> None:

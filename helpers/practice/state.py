@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,12 @@ class Practice:
 
 
 def practice_of(request: Request) -> Practice:
-    return request.app.state.practice
+    return request.scope["app"].state.practice
+
+
+def header(request: Request, name: bytes) -> str:
+    """A header of the request, the first of several; "" if it has none."""
+    return request.scope["practice.headers"].get(name, b"").decode("latin-1")
 
 
 @lru_cache
@@ -48,13 +54,14 @@ class Stamp:
     """Where a reply's ids and draws come from: chance, or on a frozen clock the request itself."""
 
     seed: str
+    frozen: bool
 
     @classmethod
     def of(cls, request: Request, body: bytes) -> Stamp:
         if not practice_of(request).clock.frozen:
-            return cls(os.urandom(16).hex())
+            return cls(os.urandom(16).hex(), False)
         asked = f"{request.method} {request.url.path}\n".encode() + body
-        return cls(hashlib.sha256(asked).hexdigest())
+        return cls(hashlib.sha256(asked).hexdigest(), True)
 
     def number(self, below: int, what: str = "id") -> int:
         return int.from_bytes(self._bytes(8, what), "big") % below
@@ -66,9 +73,9 @@ class Stamp:
         return hashlib.shake_128(f"{what} {self.seed}".encode()).digest(length)
 
     def draws(self, options: dict[str, Any], choice: int = 0) -> str:
-        """The name of the random stream: the request's own seed where it gives one."""
+        """The name of the random stream: the request's own seed where it gives one; "" for chance."""
         own = options["seed"]
-        return f"{own if own >= 0 else self.seed} {choice}"
+        return f"{own} {choice}" if own >= 0 else f"{self.seed} {choice}" if self.frozen else ""
 
 
 async def run(
@@ -89,17 +96,29 @@ async def run(
             yield piece
 
 
-async def run_in_parts(practice: Practice, ask: Ask, meter: Meter) -> AsyncGenerator[list[Piece], None]:
-    """A scripted reply in parts: what is ready together, which at a pace is one piece."""
-    pace = practice.pace
-    async with aclosing(practice.engine.parts(ask, 1 if pace else TURN)) as parts:
-        meter.began()
-        async for part in parts:
-            made = sum([piece.tokens for piece in part])
-            if pace and made:
-                await asyncio.sleep(made / pace)
-            meter.wrote(made)
-            yield part
+async def run_together(
+    practice: Practice, asks: list[Ask], meter: Meter
+) -> AsyncGenerator[list[tuple[int, Piece]], None]:
+    """The pieces of scripted replies, a piece of each in turn with the number of its ask; in one part what is
+    ready together, which at a pace is one piece of each.
+    """
+    pace, most = practice.pace, 1 if practice.pace else TURN
+    replies = {n: await practice.engine.pieces(ask) for n, ask in enumerate(asks)}
+    meter.began()
+    while replies:
+        made = [[(n, piece) for piece in islice(pieces, most)] for n, pieces in replies.items()]
+        for part in made:
+            number, last = part[-1]
+            if last.done:
+                del replies[number]
+        together = made[0] if len(made) == 1 else [one for turn in zip_longest(*made) for one in turn if one]
+        tokens = sum([piece.tokens for _, piece in together])
+        if pace and tokens:
+            await asyncio.sleep(tokens / pace)
+        meter.wrote(tokens)
+        yield together
+        if replies:
+            await asyncio.sleep(0)
 
 
 async def cut(loaded: Loaded, ask: Ask) -> int:

@@ -21,21 +21,22 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-from starlette.datastructures import State
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
 from . import faults
 from .cli_format import duration
+from .connection import Call, Connection, Pair, line
 from .errors import OpenAIRefusal, Refusal
 from .gojson import encode
 from .journal import Journal
-from .replies import JSON, SCRIPTED, at_each_wait, author
+from .replies import JSON, SCRIPTED, Whole, at_each_wait, author
 
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BODY_LIMIT = 64 * 1024 * 1024  # bytes; no more of a body is read into memory
@@ -68,7 +69,7 @@ class Application:
         self.journal = journal
         self.log = log
         self.loopback = True
-        self.state = State()
+        self.state = SimpleNamespace()
         self._counts = faults.Counts()
         self._fixed: dict[tuple[str, str], Endpoint] = {}
         for one in reversed(routes):
@@ -76,9 +77,9 @@ class Application:
                 self._fixed |= {(method, one.path): one.endpoint for method in one.methods or ()}
         self._shaped = [one for one in routes if "{" in one.path]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await _Exchange(self, scope, receive, send).run()
+    def call(self, connection: Connection, scope: Scope, first: dict[bytes, bytes]) -> Call:
+        """What answers a request that came on `connection`."""
+        return _Exchange(self, connection, scope, first)
 
     def endpoint(self, scope: Scope) -> Endpoint | None:
         """What answers this method and path; path parameters are put into `scope`."""
@@ -100,24 +101,39 @@ class Application:
         return wanted if self._counts.strikes(wanted) else None
 
 
+class _Request(Request):
+    """Starlette's, whose body is put together in fewer steps."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            parts, more = [], True
+            while more:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                more = message.get("more_body", False)
+            self._body = b"".join(parts)
+        return self._body
+
+
 class _TooLarge(Exception):
     """A body is longer than BODY_LIMIT."""
 
 
-class _Exchange:
+class _Exchange(Call):
     """One request and its reply."""
 
-    def __init__(self, app: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = app
+    def __init__(
+        self, app: Application, connection: Connection, scope: Scope, first: dict[bytes, bytes]
+    ) -> None:
+        super().__init__(connection, scope, first)
+        scope["app"], scope["practice.headers"] = app, first
         self.app = app
-        self.scope = scope
-        self.receive = receive
-        self.send = send
-        self.headers = dict(reversed(scope["headers"]))  # of several, the first
-        self.origin = self.headers.get(b"origin", b"").decode("latin-1")
-        self.host = self.headers.get(b"host", b"").decode("latin-1")
+        self.origin = first.get(b"origin", b"").decode("latin-1")
+        self.host = first.get(b"host", b"").decode("latin-1")
         self.entry = app.journal.open(scope["method"], scope["path"], scope["query_string"], scope["headers"])
-        self.added: list[tuple[bytes, bytes]] = []
+        self.added: list[Pair] = []
         self.status = 0
         self.size = 0
         self.heard_all = self.said_all = False
@@ -162,7 +178,12 @@ class _Exchange:
     async def _answer(self) -> None:
         try:
             response, send = await self._response()
-            await response(self.scope, self._hear, send)
+            if type(response) is Whole and send == self._say:
+                self.status, self.said_all = response.status_code, True
+                label = [line(*pair) for pair in self._label()]
+                self.write(response.status_code, [*response.lines(), *label], response.whole)
+            else:
+                await response(self.scope, self._hear, send)
         except _TooLarge:
             await _too_large(self.scope["path"], self.size)(self.scope, self._hear, self._say)
 
@@ -177,15 +198,15 @@ class _Exchange:
             return turned_away, self._say
         if endpoint is None:
             return no_route(self.app.routes, self.scope), self._say
-        length = self.headers.get(b"content-length", b"")
+        length = self.first.get(b"content-length", b"")
         if length.isdigit() and int(length) > BODY_LIMIT and not self.scope["path"].startswith(STREAMED):
             self.size = int(length)
             raise _TooLarge
-        request = Request(self.scope, self._hear)
+        request = _Request(self.scope, self._hear)
         send: Send = self._say
-        if faults.HEADER in self.headers and not self.scope["path"].startswith("/practice/"):
+        if faults.HEADER in self.first and not self.scope["path"].startswith("/practice/"):
             try:
-                fault = self.app.fault(self.headers[faults.HEADER])
+                fault = self.app.fault(self.first[faults.HEADER])
             except faults.BadFault as error:
                 return faults.refused(error, self.scope["path"]), self._say
             if fault is not None:
@@ -245,14 +266,18 @@ class _Exchange:
     async def _say(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], (b"x-practice", author.get()), *self.added]
+            message["headers"] = [*message["headers"], *self._label()]
         elif not message.get("more_body", False):
             self.said_all = True
         await self.send(message)
 
+    def _label(self) -> list[Pair]:
+        """The headers that every reply has."""
+        return [(b"x-practice", author.get()), *self.added]
+
     async def _hang_up(self) -> None:
         """Break the connection in the middle of the reply."""
-        self.scope["practice.hang_up"]()
+        self.transport.close()
         while (await self.receive())["type"] != "http.disconnect":
             pass
 

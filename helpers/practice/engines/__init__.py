@@ -16,7 +16,7 @@ class Ask:
     `messages` are Ollama's own: role, content, and where given images (bytes), thinking, tool_calls,
     tool_name. `raw` is a prompt to be continued as it stands, instead of messages. `options` are complete,
     under Ollama's names. `logprobs` is how many alternatives to name at each token, None for no logprobs at
-    all. `seed` names the random stream: the same seed and the same ask give the same reply.
+    all. `seed` names the random stream: the same seed and the same ask give the same reply; "" is chance.
     """
 
     messages: list[dict[str, Any]]

@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections import Counter, deque
 from itertools import accumulate
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 Candidates = list[tuple[str, float]]  # (token, probability), likeliest first
 _Logprobs = list[tuple[str, float]]  # (token, logarithm of its probability, or what a step made of it)
@@ -50,23 +50,30 @@ class Recent:
 
 def pick(candidates: Candidates, options: dict[str, Any], random: Random, recent: Recent) -> str:
     """One token of `candidates`, drawn by `options` (Ollama's names) after the tokens in `recent`."""
-    tokens, sums = narrowed(candidates, options, recent)
-    return tokens[bisect_right(sums, random.random() * sums[-1], 0, len(sums) - 1)] if sums else tokens[0]
+    tokens, sums, total = narrowed(candidates, options, recent)
+    return tokens[bisect_right(sums, random.random() * total)] if total else tokens[0]
 
 
-def narrowed(
-    candidates: Candidates, options: dict[str, Any], recent: Recent
-) -> tuple[list[str], list[float]]:
-    """The tokens that every step keeps, and the running sums of their weights; no sums where there is no
-    choice.
+class Narrowed(NamedTuple):
+    """The tokens that every step keeps, the running sums of their weights without the last, and that one,
+    which is the total; a total of 0 where there is no choice.
     """
+
+    tokens: list[str]
+    sums: list[float]
+    total: float
+
+
+def narrowed(candidates: Candidates, options: dict[str, Any], recent: Recent) -> Narrowed:
+    """What is left to draw from."""
     if len(candidates) == 1:
-        return [candidates[0][0]], []
+        return Narrowed([candidates[0][0]], [], 0.0)
     weights = _weights(candidates, options, recent)
     tokens = [token for token, _ in weights]
     if len(tokens) == 1 and options["temperature"] <= 0:
-        return tokens, []
-    return tokens, list(accumulate([weight for _, weight in weights]))
+        return Narrowed(tokens, [], 0.0)
+    *sums, total = accumulate([weight for _, weight in weights])
+    return Narrowed(tokens, sums, total)
 
 
 _NARROWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")

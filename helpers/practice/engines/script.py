@@ -15,7 +15,6 @@ import re
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator
 from functools import lru_cache
-from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ TURN = 32  # pieces after which others get their turn
 PLANS, PLACES = 200, 5_000  # how many plans, and places in their texts, are kept
 KEPT = 16  # settings of the sampling whose shares are kept at one place
 LONGEST_KEPT = 20_000  # letters of the conversation of such a plan
+_CHANCE = Random()
 
 
 class Plan(NamedTuple):
@@ -89,18 +89,14 @@ class Script:
         return embedding.embed(text, dimensions, self._phrases.groups)
 
     async def reply(self, ask: Ask) -> AsyncGenerator[Piece, None]:
-        async for part in self.parts(ask):
-            for piece in part:
-                yield piece
+        for number, piece in enumerate(await self.pieces(ask), 1):
+            yield piece
+            if number % TURN == 0:
+                await asyncio.sleep(0)
 
-    async def parts(self, ask: Ask, most: int = TURN) -> AsyncGenerator[list[Piece], None]:
-        """The reply's pieces, `most` at a time; between two parts others get their turn."""
-        pieces = self._pieces(ask, await self._plan(ask))
-        while part := list(islice(pieces, most)):
-            yield part
-            if part[-1].done:
-                return
-            await asyncio.sleep(0)
+    async def pieces(self, ask: Ask) -> Iterator[Piece]:
+        """The reply's pieces. Whoever takes many should let others have their turn after each TURN."""
+        return self._pieces(ask, await self._plan(ask))
 
     async def _plan(self, ask: Ask) -> Plan:
         """What to say. Plans for plain texts are kept, because a class often asks the same."""
@@ -126,9 +122,14 @@ class Script:
         return plan
 
     def _pieces(self, ask: Ask, plan: Plan) -> Iterator[Piece]:
-        random = Random(hashlib.sha256(ask.seed.encode()).digest())
+        random = Random(hashlib.sha256(ask.seed.encode()).digest()) if ask.seed else _CHANCE
         left = ask.options["num_predict"]
         left = left if left >= 0 else 2 * ask.options["num_ctx"]
+        if plan.thinking or plan.calls:
+            return self._thought(ask, plan, random, left)
+        return self._write(plan.said, ask, random, left, strays=ask.format is None)
+
+    def _thought(self, ask: Ask, plan: Plan, random: Random, left: int) -> Iterator[Piece]:
         if plan.thinking:
             for piece in self._write(plan.thinking, ask, random, left):
                 left -= piece.tokens
@@ -322,6 +323,7 @@ class Script:
         settings, chance, first = narrowing(ask.options), random.random, ask.raw is None
         plain = ask.logprobs is None and not any(ask.options["stop"])
         held, recent = Held(ask.options["stop"]), Recent(ask.options["repeat_last_n"])
+
         for _ in range(left):
             found = place.kept.get(settings)
             if found is None:
@@ -329,17 +331,17 @@ class Script:
                 found = narrowed(candidates, ask.options, recent)
                 if settings is not None and len(place.kept) < KEPT:
                     place.kept[settings] = found
-            names, sums = found
-            token = names[bisect_right(sums, chance() * sums[-1], 0, len(sums) - 1)] if sums else names[0]
+            names, sums, total = found
+            drawn = chance() * total if total else 0.0
+            token = names[bisect_right(sums, drawn) if sums and drawn >= sums[0] else 0]
             if token == END:
                 yield held.rest("stop")
                 return
             here, place = place, place.after.get(token) or place.follow(token)
             if settings is None:
                 recent.add(token)
-            if first and token.startswith(" "):
-                token = token[1:] or token
-            first = False
+            if first:
+                token, first = token.removeprefix(" ") or token, False
             if plain or (ask.logprobs is None and held.passes(token)):
                 yield _said(token)
                 continue

@@ -201,7 +201,7 @@ class RealModel:
             "stream": True,
             "cache_prompt": False,
             "n_predict": min(predict, longest) if predict > 0 else longest,
-            "seed": options["seed"] if options["seed"] >= 0 else _number(ask.seed),
+            "seed": options["seed"] if options["seed"] >= 0 else _number(ask.seed or os.urandom(8).hex()),
             **{name: options[ours] for ours, name in SAMPLING.items()},
         }
         if ask.logprobs is not None:
