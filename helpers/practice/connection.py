@@ -261,7 +261,8 @@ class Call:
             self.awaited = False
         if not (self.gone or self.ended):
             self.connection.flow.resume_reading()
-            await self._news.wait()
+            if not self._news.is_set():
+                await self._news.wait()
             self._news.clear()
         if self.gone or self.ended:
             return {"type": "http.disconnect"}

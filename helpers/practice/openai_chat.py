@@ -7,9 +7,10 @@ Sources of the shapes: recorded replies of api.openai.com in envoyproxy/ai-gatew
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,7 +33,7 @@ from .openai_http import (
 )
 from .openai_kept import keep
 from .openai_models import BY_NAME, OpenAIModel, named
-from .openai_turn import Turn, Wanted, call_id, call_text, native, parts, sampling, start
+from .openai_turn import Turn, Wanted, call_id, call_text, native, parts, replies, sampling, start
 from .replies import Stream, route
 from .state import Practice, Stamp, header, practice_of
 from .transport import openai_error
@@ -163,12 +164,9 @@ def _tail(turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
 
 async def completion(practice: Practice, turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
     """The reply as one object."""
-    replies: list[list[Piece]] = [[] for _ in turn.asks]
-    async for part in parts(practice, turn):
-        for number, piece in part:
-            replies[number].append(piece)
-    choices = [_choice(turn, asked, n, made) for n, made in enumerate(replies)]
-    usage = _usage(turn, asked, chain.from_iterable(replies))
+    made = await replies(practice, turn)
+    choices = [_choice(turn, asked, n, one) for n, one in enumerate(made)]
+    usage = _usage(turn, asked, chain.from_iterable(made))
     whole = {**_head(turn), "choices": choices, "usage": usage, **_tail(turn, asked)}
     if "moderation" in asked:
         verdict = _verdict(asked["moderation"]["model"])
@@ -289,11 +287,12 @@ def _verdict(model: str) -> dict[str, Any]:
 # --- the reply as a stream ----------------------------------------------------------------------------
 
 
-class _Step(NamedTuple):
-    """What one chunk adds to one choice, as members of its delta; `piece` is there for its logprobs."""
+@dataclass(eq=False)
+class _Step:
+    """What one chunk adds to one choice, as its delta; `piece` is there for its logprobs."""
 
     choice: int
-    delta: tuple[tuple[str, Any], ...]
+    delta: dict[str, Any]
     finish: str | None = None
     piece: Piece | None = None
 
@@ -316,32 +315,45 @@ async def _steps(
     """The reply's steps, those that are ready together; the usage, where it was asked for, is the last."""
     called: list[int] = [0] * len(turn.asks)
     said: list[Piece] = []
-    opening = (("role", "assistant"), ("content", ""), ("refusal", None))
-    yield [_Step(index, opening) for index in range(len(turn.asks))]
+    yield [_opening(index) for index in range(len(turn.asks))]
     key = "refusal" if turn.refusal else "content"
     async for made in parts(practice, turn):
         steps: list[_Step | dict[str, Any]] = []
         for index, piece in made:
-            if piece.tool_call:
-                deltas = _call_deltas(turn, asked, piece, index, called[index])
-                steps += [_Step(index, tuple(delta.items())) for delta in deltas]
-                called[index] += 1
             if piece.text and piece.logprobs:
-                steps.append(_Step(index, ((key, piece.text),), None, piece))
+                steps.append(_Step(index, {key: piece.text}, None, piece))
             elif piece.text:
                 steps.append(_said(index, key, piece.text))
+            elif piece.tool_call:
+                deltas = _call_deltas(turn, asked, piece, index, called[index])
+                steps += [_Step(index, delta) for delta in deltas]
+                called[index] += 1
             if piece.done:
-                steps.append(_Step(index, (), _finish(turn, asked, bool(called[index]), piece.done)))
-        said += [piece for _, piece in made]
-        yield steps
+                steps.append(_ending(index, _finish(turn, asked, bool(called[index]), piece.done)))
+        if "prediction" in asked:
+            said += [piece for _, piece in made]
+        if steps:
+            yield steps
     if _counted(asked):
         yield [_usage(turn, asked, said)]
 
 
+# Most steps come again and again; those that are the same are one object, which is spelled once.
+
+
+@lru_cache
+def _opening(choice: int) -> _Step:
+    return _Step(choice, {"role": "assistant", "content": "", "refusal": None})
+
+
 @lru_cache(maxsize=4096)
 def _said(choice: int, key: str, text: str) -> _Step:
-    """A step that adds a text; most are of a word that comes again and again."""
-    return _Step(choice, ((key, text),))
+    return _Step(choice, {key: text})
+
+
+@lru_cache
+def _ending(choice: int, finish_reason: str) -> _Step:
+    return _Step(choice, {}, finish_reason)
 
 
 def _counted(asked: dict[str, Any]) -> bool:
@@ -357,7 +369,7 @@ def _rest(turn: Turn, asked: dict[str, Any], step: _Step | dict[str, Any]) -> di
 
 
 def _one_choice(step: _Step, logprobs: dict[str, Any], reasoning: bool, counted: bool) -> dict[str, Any]:
-    choice: dict[str, Any] = {"index": step.choice, "delta": dict(step.delta)}
+    choice: dict[str, Any] = {"index": step.choice, "delta": step.delta}
     if logprobs or not reasoning:
         choice |= {"logprobs": None, **logprobs}
     choice["finish_reason"] = step.finish
@@ -395,16 +407,18 @@ async def _frames(
     number, head = 0, compact(_chunk_head(turn, asked))[:-1] + b","
     reasoning, counted, called = turn.model.reasoning, _counted(asked), bool(turn.asks[0].tools)
     async for steps in _steps(practice, turn, asked):
-        frames: list[bytes] = []
-        for step in steps:
-            number += 1
-            if isinstance(step, _Step) and step.piece is None and not called:
-                rest = _spelled(step, reasoning, counted)
-            else:
-                rest = compact(_rest(turn, asked, step))[1:]
-            data = head + rest
-            frames += b"data: ", padding(data, padded, number) if padded else data, b"\n\n"
-        yield b"".join(frames)
+        rests = [
+            _spelled(step, reasoning, counted)
+            if isinstance(step, _Step) and step.piece is None and not called
+            else compact(_rest(turn, asked, step))[1:]
+            for step in steps
+        ]
+        if padded:
+            chunks = [padding(head + rest, padded, number + n) for n, rest in enumerate(rests, 1)]
+            number += len(rests)
+            yield b"data: " + b"\n\ndata: ".join(chunks) + b"\n\n"
+        else:
+            yield b"data: " + head + (b"\n\ndata: " + head).join(rests) + b"\n\n"
     yield b"data: [DONE]\n\n"
 
 

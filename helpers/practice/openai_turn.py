@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from .clock import Meter
@@ -18,7 +18,7 @@ from .gojson import BadBody, decode_base64
 from .openai_http import LETTERS, VERSION, limit_headers, request_id
 from .openai_models import OpenAIModel
 from .options import complete
-from .state import Practice, Stamp, run_together
+from .state import Practice, Stamp, run_together, run_whole
 
 REASONING_STEP = 64  # recorded reasoning counts are multiples of it
 EFFORT_STEPS = {"none": 0, "minimal": 0, "low": 1, "medium": 3, "high": 8, "xhigh": 16}
@@ -93,8 +93,8 @@ def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:
     """A turn that is ready to run. Raises OpenAIRefusal if the prompt is longer than the model reads."""
     wanted.ready = ready = wanted.ready or _ready(practice, wanted)
     meter = Meter(practice.clock, ready.prompt_tokens)
-    common = vars(ready.ask)
-    asks = [Ask(**{**common, "seed": stamp.draws(ready.ask.options, n)}) for n in range(wanted.choices)]
+    seeds = [stamp.draws(ready.ask.options, n) for n in range(wanted.choices)]
+    asks = [replace(ready.ask, seed=seed) if seed else ready.ask for seed in seeds]
     meter.loaded()
     return Turn(wanted.model, stamp, meter, asks, ready.reasoning_tokens, ready.custom, ready.refusal)
 
@@ -145,10 +145,21 @@ def parts(practice: Practice, turn: Turn) -> AsyncIterator[list[tuple[int, Piece
     return _refusals(turn) if turn.refusal else run_together(practice, turn.asks, turn.meter)
 
 
+async def replies(practice: Practice, turn: Turn) -> list[list[Piece]]:
+    """The pieces of each reply, when all are there."""
+    if turn.refusal:
+        return [_refused(turn)] * len(turn.asks)
+    return [await run_whole(practice, ask, turn.meter) for ask in turn.asks]
+
+
 async def _refusals(turn: Turn) -> AsyncIterator[list[tuple[int, Piece]]]:
-    words = [*(Piece(text=word, tokens=1) for word in split(turn.refusal)), Piece(done="stop")]
-    turn.meter.wrote((len(words) - 1) * len(turn.asks))
-    yield [(number, word) for word in words for number in range(len(turn.asks))]
+    yield [(number, piece) for piece in _refused(turn) for number in range(len(turn.asks))]
+
+
+def _refused(turn: Turn) -> list[Piece]:
+    words = split(turn.refusal)
+    turn.meter.wrote(len(words) * len(turn.asks))
+    return [*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]
 
 
 def _last_said(messages: list[dict[str, Any]]) -> str:

@@ -93,12 +93,17 @@ class Stream(Response):
 
 
 def _raw(headers: Mapping[str, str]) -> list[Pair]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return [_pair(name, value) for name, value in headers.items()]
+
+
+@lru_cache(maxsize=1024)
+def _pair(name: str, value: str) -> Pair:
+    return name.encode("latin-1"), value.encode("latin-1")
 
 
 @lru_cache(maxsize=1024)
 def _line(name: str, value: str) -> bytes:
-    return line(name.encode("latin-1"), value.encode("latin-1"))
+    return line(*_pair(name, value))
 
 
 @types.coroutine

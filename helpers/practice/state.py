@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, zip_longest
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from starlette.requests import Request
@@ -43,6 +43,9 @@ def header(request: Request, name: bytes) -> str:
     return request.scope["practice.headers"].get(name, b"").decode("latin-1")
 
 
+_chance = Random()
+
+
 @lru_cache
 def _letters(alphabet: str) -> bytes:
     """A letter of `alphabet` for each byte there is."""
@@ -59,7 +62,7 @@ class Stamp:
     @classmethod
     def of(cls, request: Request, body: bytes) -> Stamp:
         if not practice_of(request).clock.frozen:
-            return cls(os.urandom(16).hex(), False)
+            return cls(_chance.randbytes(16).hex(), False)
         asked = f"{request.method} {request.url.path}\n".encode() + body
         return cls(hashlib.sha256(asked).hexdigest(), True)
 
@@ -94,6 +97,21 @@ async def run(
                 await asyncio.sleep(piece.tokens / pace)
             meter.wrote(piece.tokens)
             yield piece
+
+
+async def run_whole(practice: Practice, ask: Ask, meter: Meter) -> list[Piece]:
+    """All pieces of a scripted reply."""
+    made: list[Piece] = []
+    meter.began()
+    for piece in await practice.engine.pieces(ask):
+        made.append(piece)
+        if len(made) % TURN == 0:
+            await asyncio.sleep(0)
+    tokens = sum([piece.tokens for piece in made])
+    if practice.pace:
+        await asyncio.sleep(tokens / practice.pace)
+    meter.wrote(tokens)
+    return made
 
 
 async def run_together(
