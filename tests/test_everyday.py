@@ -42,7 +42,15 @@ def test_a_talk(client: httpx.Client, users: list[str], answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "task", ["List 5 famous scientists.", "Is Python better than Java?", "If I eat one?"]
+    "task",
+    [
+        "List 5 famous scientists.",
+        "Is Python better than Java?",
+        "If I eat one?",
+        "How tall is Mount Everest?",
+        "Turn this into JSON: Ada is 36.",
+        "Sort these numbers: 5, 3, 9, 1",
+    ],
 )
 def test_a_task_without_an_answer_is_told_in_quotes(client: httpx.Client, task: str) -> None:
     answer = said(client, [{"role": "user", "content": task}])

@@ -127,8 +127,9 @@ def _wrong(data: dict[str, Any]) -> Iterator[str]:
             keys = ("says", "before", "after", "word", "asks", "asked", *LANGUAGES)
             places += [(f"`{key}` of {place}", one[key]) for key in keys if key in one]
     yield from _wrong_lines(places, set(rules))
-    if "asks" in data["topic"][-1] or "needs" in data["topic"][-1]:
-        yield "the last topic must have no `asks` and no `needs`, so that it fits everything else."
+    last = data["topic"][-2:]
+    if len(last) < 2 or any("asks" in topic or "needs" in topic for topic in last):
+        yield "the last two topics must have no `asks` and no `needs`, so that they fit everything else."
     yield from _wrong_circles(rules)
 
 

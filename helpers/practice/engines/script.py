@@ -156,8 +156,8 @@ class Script:
         return self._styled(about)
 
     def _topic(self, about: Talk) -> dict[str, Any]:
-        """The first topic that fits the task, or else the whole message; the last topic fits everything."""
-        *topics, rest = self._phrases.data["topic"]
+        """The first topic that fits the task, or else the whole message; the last two fit everything."""
+        *topics, no_thing, rest = self._phrases.data["topic"]
         for text in dict.fromkeys((about.task, about.asked[:ASKED])):
             for topic in topics:
                 needs = topic.get("needs", [])
@@ -166,7 +166,7 @@ class Script:
                     "asks" not in topic or any(about.holds(phrase, text) for phrase in topic["asks"])
                 ):
                     return topic
-        return rest
+        return no_thing if "whole" in about.facts else rest
 
     def _said(self, about: Talk) -> Symbol:
         return self._says(self._topic(about), about)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 from . import Ask, tasks
@@ -65,12 +66,13 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _NO_THING = re.compile(  # a task that begins so is told in quotes, because it names no thing
-    r"(?:a|an|and|are|add|another|answer|as|ask|build|can|change|choose|compare|complete|continue|convert"
-    r"|correct|could|create|decide|describe|did|do|does|draw|explain|extract|fill|find|fix|from|generate"
-    r"|give|go|has|have|he|how|i|if|imagine|improve|in|is|it|let|list|make|may|me|must|name|no|now|of|ok"
-    r"|on|or|paraphrase|pick|please|proofread|read|rewrite|say|she|should|shorten|shorter|longer|show"
-    r"|solve|sort|spell|suggest|tell|that|then|they|this|times|to|translate|try|turn|use|was|we|were|what"
-    r"|when|where|which|who|whom|whose|why|will|with|would|write|yes|you|your)\b|\W*$",
+    r"(?:a|add|an|and|another|answer|are|as|ask|big|build|calculate|can|change|choose|compare|complete"
+    r"|continue|convert|correct|could|create|decide|deep|describe|did|do|does|draw|explain|extract|far"
+    r"|fast|fill|find|fix|from|generate|give|go|has|have|he|heavy|high|how|i|if|imagine|improve|in|is|it"
+    r"|let|list|long|longer|make|many|may|me|much|must|name|no|now|of|often|ok|old|on|or|paraphrase|pick"
+    r"|plan|please|pretend|proofread|read|remove|repeat|replace|reverse|rewrite|say|she|shorten|shorter"
+    r"|should|show|solve|sort|spell|suggest|tall|tell|that|then|they|this|times|to|translate|try|turn|use"
+    r"|was|we|were|what|when|where|which|who|whom|whose|why|will|with|would|write|yes|you|your)\b|\W*$",
     re.IGNORECASE,
 )
 _TOLD = re.compile(
@@ -218,8 +220,8 @@ def _subject(talk: Talk) -> dict[str, Symbol]:
     if len(subject) > 80:
         subject = subject[:80].rsplit(" ", 1)[0]
     facts: dict[str, Symbol] = {"subject": subject or "that", "asked": talk.task[:200]}
-    if talk.language == "en" and not talk.material and _NO_THING.match(subject):
-        facts["whole"] = " ".join(talk.task.split())[:200]
+    if talk.language == "en" and _NO_THING.match(subject):
+        facts["whole"] = shorten(talk.asked if talk.material else talk.task, 200, placeholder=" …")
     if not talk.material and _STATED.fullmatch(talk.task.strip()):
         facts["stated"] = "yes"
     return facts
