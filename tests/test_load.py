@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -156,6 +157,17 @@ def test_a_huge_blob_goes_to_disk_as_it_comes(quick: Served) -> None:
     reply = httpx.post(f"{quick.url}/api/blobs/sha256:{digest}", content=body(), timeout=60, trust_env=False)
     assert reply.status_code == 201
     assert peak - before < 20 * MB
+
+
+def test_long_paths_are_not_kept(quick: Served) -> None:
+    before, client = 0, HTTPConnection("127.0.0.1", quick.port)
+    for number in range(900):
+        client.request("GET", f"//{number}{'x' * 60_000}")
+        assert client.getresponse().read() and client.sock  # a redirect, on the same connection
+        if number == 300:  # the journal has its last requests by now
+            before = quick.rss()
+    client.close()
+    assert quick.rss() - before < 15 * MB
 
 
 def test_memory_does_not_grow_with_requests(quick: Served) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import sys
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,8 +25,8 @@ from uvicorn.server import ServerState
 
 HEAD_LIMIT = 1024 * 1024 + 4096  # bytes of a request's head, as Go has it
 BODY_WAITS = 64 * 1024  # bytes of a body that may wait to be read
+SHORT = 256  # bytes of a path or a header that is likely to come again
 BAD_REQUEST, NOT_EXPECTED = "400 Bad Request", "417 Expectation Failed"
-EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 Pair = tuple[bytes, bytes]  # a header: its name in lower case, its value
 
@@ -112,7 +111,7 @@ class Connection(asyncio.Protocol):
         self.in_head, self.head_size = False, 0
         headers, version = self.headers, self.parser.get_http_version()
         first = dict(reversed(headers))  # of several, the first
-        path, raw_path, query, host = _parts(self.url)
+        path, raw_path, query, host = (_short_parts if len(self.url) < SHORT else _parts)(self.url)
         self._check(first, version)
         if host and not self.url.startswith(b"/"):
             headers[:] = [(b"host", host), *(one for one in headers if one[0] != b"host")]
@@ -172,12 +171,11 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Answer the next request, if none is being answered."""
-        while self.waiting and self.answering is None:
+        if self.answering is None and self.waiting:
             self.answering = self.waiting.popleft()
-            task = asyncio.Task(self.answering.answered(), loop=self.loop, **EAGER)
-            if not task.done():
-                self.state.tasks.add(task)
-                task.add_done_callback(self.state.tasks.discard)
+            task = self.loop.create_task(self.answering.answered())
+            self.state.tasks.add(task)
+            task.add_done_callback(self.state.tasks.discard)
         if self.waiting:
             self.flow.pause_reading()
         elif self.answering is None and self.parser is None and not self.transport.is_closing():
@@ -192,8 +190,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif not self.transport.is_closing():
             self.flow.resume_reading()
-            if self.waiting or self.parser is None:
-                self.loop.call_soon(self._next)
+            self._next()
 
 
 class Call:
@@ -322,21 +319,26 @@ class Call:
             self.connection.answered(self.keeps_alive)
 
 
-@lru_cache(maxsize=1024)
 def line(name: bytes, value: bytes) -> bytes:
-    """A header as it is written; most are the same in many replies."""
+    """A header as it is written. Raises RuntimeError where that would be several lines."""
+    return _short_line(name, value) if len(value) < SHORT else _line(name, value)
+
+
+def _line(name: bytes, value: bytes) -> bytes:
     written = b"%b: %b\r\n" % (name, value)
     if written.count(b"\n") != 1 or written.count(b"\r") != 1:
         raise RuntimeError("a line end in a header of the reply")
     return written
 
 
-@lru_cache(maxsize=256)
 def _parts(url: bytes) -> tuple[str, bytes, bytes, bytes | None]:
     """A request's path, the same as it was sent, its query, and the host where it names one."""
     parsed = httptools.parse_url(url)
     path = parsed.path.decode("ascii")
     return unquote(path) if "%" in path else path, parsed.path, parsed.query or b"", parsed.host
+
+
+_short_line, _short_parts = lru_cache(1024)(_line), lru_cache(256)(_parts)
 
 
 def _refused(status: str) -> bytes:
