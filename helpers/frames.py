@@ -8,7 +8,9 @@ line. Beyond that an event is fifteen lines of code, the very lines that a lesso
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 STREAMS = {  # media type: how its lines are read
     "text/event-stream": "sse",
@@ -27,16 +29,21 @@ COUNTS = ("prompt_eval_count", "eval_count")  # Ollama's own form of `usage`
 _scan = json.JSONDecoder().raw_decode  # the heart of json.loads: reads one value and says where it ended
 
 
-class Frame(NamedTuple):
+@dataclass
+class Frame:
     """One event or line of a stream, its secrets hidden.
 
-    `at` is in seconds since the request was sent; `data` is the parsed JSON, or `raw` where that is none.
+    `at` is in seconds since the request was sent, `raw` what the event says, `event` its name.
     """
 
     at: float
-    data: Any
     raw: str
-    event: str
+    event: str = "message"
+
+    @cached_property
+    def data(self) -> Any:
+        """The parsed JSON, or `raw` where that is none."""
+        return parsed(self.raw)
 
     @property
     def delta(self) -> dict[str, Any]:

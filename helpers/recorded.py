@@ -64,7 +64,7 @@ def from_record(record: dict[str, Any]) -> Exchange:
         for line in [*lines.feed(body), *lines.end()]:
             exchange._record([line])
     exchange._finish(record["broken"])
-    exchange.timings = timings
+    exchange._first_byte, _, exchange._total = timings
     return exchange
 
 

@@ -94,9 +94,8 @@ class Exchange:
     Attributes:
         request, reply: what was sent and what came back.
         frames: the list of Frame read so far; empty if the reply is no stream.
-        timings: when the first byte, the first token of a stream and the last byte came.
-        complete: True when the reply was read to its proper end.
-        broken: why it was not, else None.
+
+    Reading only notes bytes and times; what they say is found out when it is looked at.
     """
 
     _source: _Source | None = None
@@ -105,16 +104,38 @@ class Exchange:
         self.request = request
         self.reply = Reply(0, "", httpx.Headers())
         self.frames: list[Frame] = []
-        self.timings = Timings()
-        self.complete = False
-        self.broken: str | None = None
         self._scrub = scrub
         self._sent_at = perf_counter()
+        self._first_byte: float | None = None
+        self._first_token: float | None = None
+        self._total: float | None = None
+        self._cut: str | None = None
         self._kind: str | None = None
         self._lines = Lines()
         self._events = Events()
-        self._message = Message()
+        self._said = Message()
+        self._heard = 0  # how many frames are in it
         self._next = 0
+
+    @property
+    def timings(self) -> Timings:
+        """When the first byte, the first token of a stream and the last byte came."""
+        _ = self._message
+        return Timings(self._first_byte, self._first_token, self._total)
+
+    @property
+    def complete(self) -> bool:
+        """True when the reply was read to its proper end."""
+        return self._total is not None and self.broken is None
+
+    @property
+    def broken(self) -> str | None:
+        """Why it was not, else None."""
+        if self._cut is None and self._total is not None and self._kind is not None:
+            message = self._message
+            if message.begun and not message.ended and not message.error:
+                return "the stream ended before the model did: no finish_reason, no [DONE]"
+        return self._cut
 
     @property
     def text(self) -> str:
@@ -241,8 +262,22 @@ class Exchange:
     def _now(self) -> float:
         return perf_counter() - self._sent_at
 
+    @property
+    def _message(self) -> Message:
+        """The assistant's message so far."""
+        for frame in self.frames[self._heard :]:
+            data = frame.data
+            if isinstance(data, dict) and self._said.add(data):
+                self._first_token = frame.at
+            if frame.event == "error":
+                self._said.error = self._said.error or data
+            if frame.raw.strip() == "[DONE]":
+                self._said.ended = True
+        self._heard = len(self.frames)
+        return self._said
+
     def _open(self, response: httpx.Response) -> None:
-        self.timings = Timings(first_byte=self._now())
+        self._first_byte = self._now()
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self._kind = STREAMS.get(media_type)
         headers = redact.headers(response.headers, self._scrub)
@@ -265,35 +300,22 @@ class Exchange:
             else:
                 event = (text, "message") if text.strip() else None
             if event is not None:
-                self._add(at, *event)
-
-    def _add(self, at: float, raw: str, event: str) -> None:
-        data = parsed(raw)
-        self.frames.append(Frame(at, data, raw, event))
-        if isinstance(data, dict) and self._message.add(data):
-            self.timings = self.timings._replace(first_token=at)
-        if event == "error":
-            self._message.error = self._message.error or data
-        if raw.strip() == "[DONE]":
-            self._message.ended = True
+                self.frames.append(Frame(at, *event))
 
     def _finish(self, broken: str | None) -> None:
         if self._kind is None:
             self.reply._received[:] = [self._scrub(self.reply.body)]
             data = parsed(self.reply.body.decode(errors="replace"))
             if isinstance(data, dict):
-                self._message.add(data)
+                self._said.add(data)
             self.reply.json = None if isinstance(data, str) else data
         else:
             self._record(self._lines.end())
             last = self._events.feed("")
             if last is not None:
-                self._add(self._now(), *last)
-            if self._message.begun and not self._message.ended and not self._message.error:
-                broken = broken or "the stream ended before the model did: no finish_reason, no [DONE]"
-        self.timings = self.timings._replace(total=self._now())
-        self.broken = broken
-        self.complete = broken is None
+                self.frames.append(Frame(self._now(), *last))
+        self._total = self._now()
+        self._cut = broken
 
 
 def send(
