@@ -22,6 +22,7 @@ import pytest
 
 from helpers.errors import CourseError
 from helpers.practice import cli_client, cli_format, command, launcher, modelfile, process
+from helpers.session import Key, session
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 FRAME = re.compile(r"\x1b\[\?2026h(.*?)\x1b\[\?2026l", re.DOTALL)
@@ -490,6 +491,33 @@ def test_pull_of_an_unknown_model(ollama: Command, scripted: Scripted) -> None:
     hint = f'\nError: {missing}\n\n"x:cloud" is available as a cloud model. Try:\n  ollama pull x:cloud\n'
     assert ollama("pull", "x", host=scripted.host)[2].endswith(hint)
     assert ollama("pull", "x:1b", host=scripted.host)[2].endswith(f"\nError: {missing}\n")
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("keys", "pulled"),
+    [
+        ([Key.ENTER], True),
+        ([Key.RIGHT, Key.LEFT, Key.ENTER], True),
+        ([Key.RIGHT, Key.ENTER], False),
+        ([Key.ESCAPE], False),
+        ([Key.CTRL_C], False),
+    ],
+)
+def test_a_terminal_is_asked_whether_the_clouds_model_was_meant(
+    scripted: Scripted, tmp_path: Path, keys: list[Key], pulled: bool
+) -> None:
+    missing = "pull model manifest: file does not exist"
+    scripted.replies["POST /api/pull"] = 200, [{"status": "pulling manifest"}, {"error": missing}]
+    scripted.replies["POST /api/show"] = 200, {}
+    environ = {"OLLAMA_HOST": scripted.host, "COURSE_HOME": str(tmp_path), "PYTHONPATH": str(process.ROOT)}
+    command = [sys.executable, "-m", "helpers.practice.command", "pull", "x"]
+    seen = session(command, keys, timeout=30, prompt="esc cancel$", env=environ)
+    asked = ['Did you mean "x:cloud"?', "", "   Yes    No", "", "←/→ navigate • enter confirm • esc cancel"]
+    assert seen.screens[0].split("\n") == asked
+    assert seen.text.endswith(f"Error: {missing}") and "Did you" not in seen.text
+    names = [body["name"] for path, body in scripted.asked if path == "POST /api/pull"]
+    assert names == (["x", "x:cloud"] if pulled else ["x"])
 
 
 def test_push(ollama: Command, scripted: Scripted) -> None:

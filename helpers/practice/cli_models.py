@@ -10,11 +10,12 @@ from helpers.errors import CourseError
 from . import names
 from .cli_account import ask_to_sign_in
 from .cli_client import Ollama, Refused, SignInNeeded
+from .cli_confirm import confirmed
 from .cli_format import duration
 from .cli_parse import Given
 from .cli_progress import Progress, Spinner, follow, say
 from .cli_show import show_request
-from .command_texts import ERRORS, SIGN_IN_TO_PUSH
+from .command_texts import CLOUD_INSTEAD, ERRORS, SIGN_IN_TO_PUSH
 
 PULL_NOT_FOUND = "pull model manifest: file does not exist"
 OLLAMA_SITES = (".ollama.ai", ".ollama.com")
@@ -106,8 +107,12 @@ def pull(given: Given, ollama: Ollama) -> None:
     pull_model(ollama, given.words[0], given.flags.get("insecure", False), "pull")
 
 
-def pull_model(ollama: Ollama, name: str, insecure: bool, verb: str) -> None:
-    """Pulls a model, its progress on stderr. Raises CourseError; `verb` is the command its hint names."""
+def pull_model(ollama: Ollama, name: str, insecure: bool, verb: str) -> str:
+    """Pulls a model, its progress on stderr. Returns its name, another one where the cloud's was taken.
+
+    `verb` is the command that a hint names. Raises CourseError.
+    """
+    asks = sys.stdin.isatty() and sys.stdout.isatty()
     with Progress() as progress:
         try:
             follow(
@@ -116,17 +121,23 @@ def pull_model(ollama: Ollama, name: str, insecure: bool, verb: str) -> None:
                 _pull_label,
                 skip_empty=True,
             )
-            return
+            return name
         except CourseError as error:
             failure = error
+        if PULL_NOT_FOUND not in str(failure) or insecure or not _may_be_cloud(name):
+            raise failure
+        if asks:
+            progress.clear()
     cloud = f"{name}:cloud"
-    if PULL_NOT_FOUND in str(failure) and not insecure and _may_be_cloud(name):
-        try:
-            ollama.call("POST", "/api/show", show_request(model=cloud))
-        except CourseError:
-            raise failure from None
+    try:
+        ollama.call("POST", "/api/show", show_request(model=cloud))
+    except CourseError:
+        raise failure from None
+    if not asks:
         raise CourseError(ERRORS["cloud suggestion"].format(error=failure, model=cloud, verb=verb))
-    raise failure
+    if not confirmed(CLOUD_INSTEAD.format(model=cloud)):
+        raise failure
+    return pull_model(ollama, cloud, insecure, verb)
 
 
 def _pull_label(item: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ def run(given: Given, ollama: Ollama) -> None:
     prompt = " ".join(([piped] if piped else []) + words)
     interactive = piped is None and not words and sys.stdout.isatty()
     try:
-        info = _find(ollama, model, flags.get("insecure", False))
+        model, info = _find(ollama, model, flags.get("insecure", False))
         capabilities = info.get("capabilities") or []
         if think is None and "think" not in flags and "thinking" in capabilities:
             think = True
@@ -99,18 +99,18 @@ def _piped() -> str | None:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
-def _find(ollama: Ollama, model: str, insecure: bool) -> dict[str, Any]:
-    """What the server knows of the model, which is pulled if it is not there."""
+def _find(ollama: Ollama, model: str, insecure: bool) -> tuple[str, dict[str, Any]]:
+    """The model, which is pulled if it is not there, and what the server knows of it."""
     try:
         info = ollama.call("POST", "/api/show", show_request(model=model))
     except CourseError as error:
         if not missing(error) or is_cloud(model):
             raise
-        pull_model(ollama, model, insecure, "run")
+        model = pull_model(ollama, model, insecure, "run")
         info = ollama.call("POST", "/api/show", show_request(model=model))
     if is_cloud(model):
         _pull_stub(ollama, model)
-    return info
+    return model, info
 
 
 def _pull_stub(ollama: Ollama, model: str) -> None:

@@ -358,6 +358,7 @@ ERRORS = {
     "no experimental": "the practice ollama command does not do 'create --experimental'; leave the flag out",
 }
 
+CLOUD_INSTEAD = 'Did you mean "{model}"?'
 SIGN_IN_TO_RUN = "You need to be signed in to Ollama to run Cloud models.\n\n"
 SIGN_IN_TO_PUSH = "You need to be signed in to push models to ollama.com.\n\n"
 SIGN_IN_URL = "If your browser did not open, navigate to:\n    {url}\n\n"
