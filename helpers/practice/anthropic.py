@@ -18,7 +18,7 @@ from .errors import Refusal
 from .gojson import BadBody, List, Struct, decode, decode_base64, encode
 from .models import find
 from .ollama import CALL_ID, Started, pieces_of, start_chat
-from .replies import BARE_JSON, JSON, Stream, refused, route
+from .replies import BARE_JSON, JSON, Stream, refused, route, written
 from .shapes import PARAMETERS
 from .state import Stamp, practice_of
 
@@ -162,7 +162,7 @@ async def messages(request: Request) -> Response:
     pieces = pieces_of(started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, started, head, _estimate(asked)))
-        return Stream(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
+        return Stream(frames, written({"content-type": SSE, "cache-control": "no-cache"}))
     made = [piece async for piece in pieces]
     content = _blocks(made, started)
     reason = _stop_reason(made[-1].done, any(piece.tool_call for piece in made))

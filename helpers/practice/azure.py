@@ -19,7 +19,7 @@ from .openai_chat import SSE, Chunks, begin, chunks, completion
 from .openai_embeddings import embed
 from .openai_http import PRACTICE_KEY, body_of, compact, limit_headers
 from .openai_models import BY_NAME, OpenAIModel
-from .replies import BARE_JSON, Stream, route
+from .replies import BARE_JSON, Stream, route, written
 from .state import Stamp, practice_of
 
 REGION = "Practice"
@@ -119,7 +119,7 @@ async def chat_completions(request: Request) -> Response:
         return _refused(refusal, stamp)
     headers = _headers(stamp, model, name, turn.prompt_tokens)
     if asked.get("stream"):
-        return Stream(_frames(chunks(practice, turn, asked)), headers={**SSE, **headers})
+        return Stream(_frames(chunks(practice, turn, asked)), written({**SSE, **headers}))
     whole = _without_tier(await completion(practice, turn, asked))
     whole["prompt_filter_results"] = PROMPT_FOUND
     whole["choices"] = [

@@ -35,7 +35,7 @@ from .ollama import (
     start_generate,
     vectors,
 )
-from .replies import BARE_JSON, JSON, Stream, refused, route
+from .replies import BARE_JSON, JSON, Stream, refused, route, written
 from .shapes import TOOL
 from .state import Practice, Stamp, practice_of
 from .store import Model
@@ -202,7 +202,7 @@ async def chat_completions(request: Request) -> Response:
     if asked.get("stream"):
         head["object"] = "chat.completion.chunk"
         usage = (asked.get("stream_options") or {}).get("include_usage", False)
-        return Stream(_frames(pieces, started, head, usage), headers={"content-type": SSE})
+        return Stream(_frames(pieces, started, head, usage), written({"content-type": SSE}))
     made = [piece async for piece in pieces]
     choice = _choice(_message(made, started), _finish(made))
     if started.ask.logprobs is not None:
@@ -422,7 +422,7 @@ async def completions(request: Request) -> Response:
     if asked.get("stream"):
         usage = (asked.get("stream_options") or {}).get("include_usage", False)
         frames = _completion_frames(pieces, started, head, named, usage)
-        return Stream(frames, headers={"content-type": SSE})
+        return Stream(frames, written({"content-type": SSE}))
     made = [piece async for piece in pieces]
     choice = {"text": "".join(piece.text for piece in made), "index": 0, "finish_reason": made[-1].done}
     return reply_line({**head, **named, "choices": [choice], "usage": _usage(started)})

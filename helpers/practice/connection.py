@@ -267,15 +267,18 @@ class Call:
         return {"type": "http.request", "body": body, "more_body": self._more}
 
     async def send(self, message: Message) -> None:
-        """The next part of the reply, as in ASGI. Its headers go out with the first of its body."""
+        """The next part of the reply, as in ASGI, but a header can also be as it is written.
+
+        The headers go out together with the first of the body.
+        """
         if self.connection.flow.write_paused and not self.gone:
             await self.connection.flow.drain()
         if self.gone:
             return
         if message["type"] == "http.response.start":
-            headers = message["headers"]
-            length = next((int(value) for name, value in headers if name == b"content-length"), None)
-            self._begin(message["status"], [line(*pair) for pair in headers], length)
+            lines = [one if isinstance(one, bytes) else line(*one) for one in message["headers"]]
+            length = next((int(one[16:]) for one in lines if one.startswith(b"content-length: ")), None)
+            self._begin(message["status"], lines, length)
         else:
             self._write(message.get("body", b""), message.get("more_body", False))
 

@@ -237,8 +237,9 @@ def spoil(fault: Fault, send: Send, hang_up: Callable[[], Awaitable[None]]) -> S
         nonlocal left, part, end, spoilt, fine
         if message["type"] == "http.response.start":
             fine = message["status"] < 400
-            kind = dict(message["headers"]).get(b"content-type", b"")
-            end = b"\n\n" if b"event-stream" in kind else b"\n" if b"ndjson" in kind else b""
+            headers = message["headers"]
+            head = b"".join([one if isinstance(one, bytes) else b": ".join(one) for one in headers])
+            end = b"\n\n" if b"/event-stream" in head else b"\n" if b"/x-ndjson" in head else b""
         if message["type"] == "http.response.start" or not fine:
             await send(message)
             return

@@ -35,9 +35,9 @@ _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?!sk-practice\b|ollama\b)[\w.~+/=-]{8
 _QUERY = re.compile(r"([^=&]*)=([^&]*)")
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
-    """One request. `took` is in milliseconds, None until its reply has ended."""
+    """One request. `took` is in nanoseconds, None until its reply has ended."""
 
     number: int
     at: int  # nanoseconds since 1970
@@ -47,15 +47,10 @@ class Entry:
     headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
     status: int = 0
     fault: str = ""
-    took: float | None = None
+    took: int | None = None
     length: int = 0  # bytes of the whole body
     heard: bytes = field(default=b"", repr=False)
     began: int = field(default_factory=time.monotonic_ns, repr=False)
-
-    def hear(self, body: bytes) -> None:
-        self.length += len(body)
-        if len(self.heard) < BODY_BYTES:
-            self.heard += body[: BODY_BYTES - len(self.heard)]
 
     def shown(self) -> dict[str, Any]:
         """The entry as JSON. `body` is the request's JSON, else its text; `cut` says how much was kept."""
@@ -72,7 +67,7 @@ class Entry:
             "headers": {n: HIDDEN if _SECRET_NAME.search(n) else _scrub(v, secrets) for n, v in named},
             "body": _body(text) if text else None,
             "status": self.status,
-            "milliseconds": self.took,
+            "milliseconds": None if self.took is None else round(self.took / 1e6, 3),
             "fault": self.fault or None,
         }
         if self.length > len(self.heard):
@@ -104,17 +99,17 @@ class Journal:
 
     def hear(self, entry: Entry, body: bytes) -> None:
         """Write down a part of an entry's body."""
-        before = len(entry.heard)
-        entry.hear(body)
-        self._bytes += len(entry.heard) - before
+        entry.length += len(body)
+        kept = body[: BODY_BYTES - len(entry.heard)]
+        entry.heard += kept
+        self._bytes += len(kept)
         while self._bytes > ALL_BYTES and len(self._entries) > 1:
             self._bytes -= len(self._entries.popleft().heard)
 
     def close(self, entry: Entry, status: int) -> None:
         """Write down how a request was answered."""
         entry.status = status
-        frozen = self._clock.frozen
-        entry.took = 0.0 if frozen else round((time.monotonic_ns() - entry.began) / 1e6, 3)
+        entry.took = 0 if self._clock.frozen else time.monotonic_ns() - entry.began
 
     def clear(self) -> None:
         self._entries.clear()

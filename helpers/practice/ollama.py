@@ -24,7 +24,7 @@ from .errors import Refusal, refuse_format
 from .gojson import encode, float32
 from .models import find, place
 from .options import BadOption, complete
-from .replies import BARE_JSON, JSON, NDJSON, REAL, SCRIPTED, Stream, author, refused, reply, route
+from .replies import BARE_JSON, JSON, NDJSON, REAL, SCRIPTED, Stream, author, refused, reply, route, written
 from .scheduler import Loaded
 from .shapes import CHAT, EMBED, EMBEDDING, GENERATE, read
 from .state import Practice, Stamp, cut, practice_of, run
@@ -366,7 +366,7 @@ async def _answer(
 ) -> Response:
     """The chunks as a stream, or put together; `texts` are the keys that grow, in the object `inside`."""
     if asked.get("stream") is not False:
-        return Stream(_lines(chunks), headers={"content-type": NDJSON})
+        return Stream(_lines(chunks), written({"content-type": NDJSON}))
     grown: dict[str, list[str]] = {key: [] for key in texts}
     logprobs: list[Any] = []
     calls: list[Any] = []

@@ -34,7 +34,7 @@ from .openai_http import (
 from .openai_kept import keep
 from .openai_models import BY_NAME, OpenAIModel, named
 from .openai_turn import Turn, Wanted, call_id, call_text, native, parts, replies, sampling, start
-from .replies import Stream, route
+from .replies import Stream, route, written
 from .state import Practice, Stamp, header, practice_of
 from .transport import openai_error
 
@@ -66,7 +66,7 @@ async def chat_completions(request: Request) -> Response:
     if asked.get("stream"):
         padded = asked.get("stream_options", {}).get("include_obfuscation", True)
         frames = _frames(practice, turn, asked, stamp if padded else None)
-        return Stream(frames, headers={**SSE, **turn.headers()})
+        return Stream(frames, [*written(SSE), *turn.headers()])
     whole = await completion(practice, turn, asked)
     if asked.get("store"):
         keep(request, "completions", whole["id"], {"asked": asked, "made": whole})

@@ -6,8 +6,7 @@ import base64
 import binascii
 import json
 import string
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +14,7 @@ from starlette.responses import Response
 
 from .errors import OpenAIRefusal
 from .gojson import BadBody, parse
-from .replies import Whole
+from .replies import BARE_JSON, Whole, written
 from .state import Stamp, header
 from .transport import openai_error
 
@@ -75,7 +74,6 @@ def request_id(stamp: Stamp) -> dict[str, str]:
     }
 
 
-@lru_cache(maxsize=1024)
 def limit_headers(requests: int, tokens: int, used: int) -> dict[str, str]:
     """How much of an account's limits a minute is left, with the times until they are full again."""
     return {
@@ -98,9 +96,10 @@ def go_duration(milliseconds: float) -> str:
     return f"{minutes}m{seconds}" if minutes else seconds
 
 
-def reply(value: Any, headers: Mapping[str, str], status: int = 200) -> Response:
+def reply(value: Any, lines: list[bytes], status: int = 200) -> Response:
+    """`value` as a reply; `lines` are its other headers as they are written."""
     text = indented(value)
-    return Whole(text.encode("utf-8", "replace"), status, {"content-type": "application/json", **headers})
+    return Whole(text.encode("utf-8", "replace"), status, [*written({"content-type": BARE_JSON}), *lines])
 
 
 class Often(dict[str, Any]):
@@ -147,4 +146,4 @@ async def answer(request: Request, make: Callable[[Request, bytes, Stamp], Any])
         made = make(request, body, stamp)
     except OpenAIRefusal as refusal:
         return openai_error(refusal, request_id(stamp))
-    return reply(made, {**request_id(stamp), **VERSION})
+    return reply(made, written({**request_id(stamp), **VERSION}))

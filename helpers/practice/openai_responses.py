@@ -21,7 +21,7 @@ from .openai_items import check_calls, check_responses, items, messages
 from .openai_kept import keep, kept, page, shelf
 from .openai_models import OpenAIModel, named
 from .openai_turn import Turn, Wanted, call_id, call_text, pieces, sampling, start
-from .replies import Stream, route
+from .replies import Stream, route, written
 from .state import Stamp, practice_of
 from .transport import openai_error
 
@@ -45,7 +45,7 @@ async def responses(request: Request) -> Response:
     if asked.get("stream"):
         padded = asked.get("stream_options", {}).get("include_obfuscation", True)
         events = _kept(request, asked, own, conversation, _events(turn, asked, made))
-        return Stream(_frames(events, stamp if padded else None), headers={**SSE, **turn.headers()})
+        return Stream(_frames(events, stamp if padded else None), [*written(SSE), *turn.headers()])
     whole = _whole(turn, asked, _output(turn, asked, said := [piece async for piece in made]), said)
     _keep(request, asked, own, conversation, whole)
     if asked.get("background"):

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .clock import Meter
@@ -18,6 +19,7 @@ from .gojson import BadBody, decode_base64
 from .openai_http import LETTERS, VERSION, limit_headers, request_id
 from .openai_models import OpenAIModel
 from .options import complete
+from .replies import written
 from .state import Practice, Stamp, run_together, run_whole
 
 REASONING_STEP = 64  # recorded reasoning counts are multiples of it
@@ -77,16 +79,19 @@ class Turn:
     def prompt_tokens(self) -> int:
         return self.meter.prompt_tokens
 
-    def headers(self) -> dict[str, str]:
-        """The headers of a reply: ids, processing time, and how much of the limits is left."""
+    def headers(self) -> list[bytes]:
+        """The headers of a reply, written: ids, processing time, and how much of the limits is left."""
         frozen = self.meter.clock.frozen
         spent = sum(self.meter.durations()) / 1e6 if frozen else (time.perf_counter() - self.started) * 1000
-        return {
-            **request_id(self.stamp),
-            "openai-processing-ms": str(max(1, round(spent))),
-            **VERSION,
-            **limit_headers(self.model.requests, self.model.tokens, self.prompt_tokens),
-        }
+        limits = self.model.requests, self.model.tokens, self.prompt_tokens
+        return [*written(request_id(self.stamp)), _standing(max(1, round(spent)), *limits)]
+
+
+@lru_cache(maxsize=1024)
+def _standing(milliseconds: int, requests: int, tokens: int, used: int) -> bytes:
+    """The headers that many replies have in common."""
+    took = {"openai-processing-ms": str(milliseconds)}
+    return b"".join(written({**took, **VERSION, **limit_headers(requests, tokens, used)}))
 
 
 def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:

@@ -26,7 +26,7 @@ from . import library, names, registry, weights
 from .errors import Refusal
 from .gojson import BadBody, Struct, decode, encode
 from .names import Name
-from .replies import BARE_JSON, NDJSON, Stream, refused, reply, route
+from .replies import BARE_JSON, NDJSON, Stream, refused, reply, route, written
 from .shapes import PULL, read
 from .state import Practice, practice_of
 from .store import digests_of, entries, no_prune, trouble
@@ -265,7 +265,7 @@ async def answer(lines: Lines, asked: dict[str, Any]) -> Response:
     """The lines as a stream, or the last of them alone; a refusal is the last line."""
     told = _told(lines)
     if asked.get("stream") is not False:
-        return Stream((encode(line) + b"\n" async for line in told), headers={"content-type": NDJSON})
+        return Stream((encode(line) + b"\n" async for line in told), written({"content-type": NDJSON}))
     last: dict[str, Any] = {}
     async with aclosing(told):
         async for line in told:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from .connection import Pair, line
+from .connection import line
 from .errors import Refusal
 from .gojson import encode
 
@@ -25,7 +25,7 @@ AT_ONCE = 64 * 1024  # bytes of frames that are sent in one piece at most
 
 
 def reply(value: Any, status: int = 200, kind: str = JSON) -> Response:
-    return Whole(encode(value), status, {"content-type": kind})
+    return Whole(encode(value), status, written({"content-type": kind}))
 
 
 def refused(refusal: Refusal, kind: str = JSON) -> Response:
@@ -40,35 +40,31 @@ def route(path: str, endpoint: Any, *methods: str) -> Route:
 
 
 class Whole(Response):
-    """A reply in one piece."""
+    """A reply in one piece; `lines` are its headers as they are written, all but the length."""
 
-    def __init__(self, body: bytes, status_code: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, body: bytes, status_code: int, lines: list[bytes]) -> None:
         self.whole = body
         self.status_code = status_code
-        self.sent = headers
-
-    def lines(self) -> list[bytes]:
-        """The headers as they are written, all but the length."""
-        return [_line(name, value) for name, value in self.sent.items()]
+        self.lines = lines
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _raw({**self.sent, "content-length": str(len(self.whole))})
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        lines = [*self.lines, b"content-length: %d\r\n" % len(self.whole)]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": lines})
         await send({"type": "http.response.body", "body": self.whole})
 
 
 class Stream(Response):
-    """A reply that is sent as it is made: a frame at once, together with those that were ready with it."""
+    """A reply that is sent as it is made: a frame at once, together with those that were ready with it.
 
-    def __init__(
-        self, frames: AsyncIterator[bytes], status_code: int = 200, headers: Mapping[str, str] | None = None
-    ) -> None:
+    `lines` are its headers as they are written.
+    """
+
+    def __init__(self, frames: AsyncIterator[bytes], lines: list[bytes]) -> None:
         self.frames = frames
-        self.status_code = status_code
-        self.raw_headers = _raw(headers or {})
+        self.lines = lines
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.start", "status": 200, "headers": self.lines})
         ready: list[bytes] = []
 
         def part() -> Message:
@@ -92,18 +88,14 @@ class Stream(Response):
         await send({**part(), "more_body": False})
 
 
-def _raw(headers: Mapping[str, str]) -> list[Pair]:
-    return [_pair(name, value) for name, value in headers.items()]
-
-
-@lru_cache(maxsize=1024)
-def _pair(name: str, value: str) -> Pair:
-    return name.encode("latin-1"), value.encode("latin-1")
+def written(headers: Mapping[str, str]) -> list[bytes]:
+    """Headers as they are written."""
+    return [_line(name, value) for name, value in headers.items()]
 
 
 @lru_cache(maxsize=1024)
 def _line(name: str, value: str) -> bytes:
-    return line(*_pair(name, value))
+    return line(name.encode("latin-1"), value.encode("latin-1"))
 
 
 @types.coroutine

@@ -27,7 +27,7 @@ from .engines import Piece
 from .errors import Refusal
 from .gojson import BadBody, List, Struct, decode, encode
 from .ollama import Started, pieces_of, start_chat
-from .replies import Stream, route
+from .replies import Stream, route, written
 from .shapes import PARAMETERS
 
 ITEM_NUMBERS = 999_999
@@ -155,7 +155,7 @@ async def responses(request: Request) -> Response:
     pieces = pieces_of(started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, asked, started))
-        return Stream(frames, headers={"content-type": SSE, "cache-control": "no-cache"})
+        return Stream(frames, written({"content-type": SSE, "cache-control": "no-cache"}))
     made = [piece async for piece in pieces]
     return reply_line(_whole(asked, started, "completed", _output(made, started)))
 

@@ -181,7 +181,7 @@ class _Exchange(Call):
             if type(response) is Whole and send == self._say:
                 self.status, self.said_all = response.status_code, True
                 label = [line(*pair) for pair in self._label()]
-                self.write(response.status_code, [*response.lines(), *label], response.whole)
+                self.write(response.status_code, [*response.lines, *label], response.whole)
             else:
                 await response(self.scope, self._hear, send)
         except _TooLarge:
