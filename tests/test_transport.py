@@ -243,6 +243,77 @@ def test_what_a_client_expects(url: str, expected: str, path: str, status: bytes
     assert (b"\r\nconnection: close\r\n" in got.lower()) == closes
 
 
+ASK = "GET /api/version HTTP/1.1\r\nHost: localhost\r\n"
+SHOW = "POST /api/show HTTP/1.1\r\nHost: localhost\r\n"
+ABSENT = '{"model":"nope"}'
+CHUNKS = SHOW + "Transfer-Encoding: chunked\r\n"
+
+# What is sent, and of each reply to it the status and a part of the rest, as Ollama 0.32.15 answers.
+RAW: list[tuple[str, list[tuple[str, str]]]] = [
+    (ASK + "\r\n" + ASK + "\r\n", [("200 OK", '"version"'), ("200 OK", '"version"')]),
+    (ASK + "\r\nGARBAGE\r\n", [("200 OK", '"version"'), ("400 Bad Request", "400 Bad Request")]),
+    ("\r\n" + ASK + "\r\n", [("400 Bad Request", "400 Bad Request")]),
+    ("GET /api/version HTTP/1.1\nHost: localhost\n\n", [("200 OK", '"version"')]),
+    ("GET /api/version\r\n\r\n", [("400 Bad Request", "400 Bad Request")]),
+    ("GET  /api/version HTTP/1.1\r\n", [("400 Bad Request", "400 Bad Request")]),
+    ("GET /api/version HTTP/1.0\r\n\r\n", [("200 OK", '"version"')]),
+    ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", [("200 OK", "keep-alive")]),
+    ("GET / HTTP/1.2\r\nHost: localhost\r\n\r\n", [("200 OK", "Ollama is running")]),
+    (
+        "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        [("505 HTTP Version Not Supported: unsupported protocol version", "505 ")],
+    ),
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [("400 Bad Request", "content-length: 0")]),
+    (
+        "get /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        [("405 Method Not Allowed", "allow: head, get")],
+    ),
+    ("BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", [("405 Method Not Allowed", "405 method not allowed")]),
+    ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", [("200 OK", "content-length: 0")]),
+    ("GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", [("400 Bad Request", "content-length: 0")]),
+    ("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", [("404 Not Found", "x-content-type-options: nosniff")]),
+    ("GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", [("400 Bad Request", "400 Bad Request")]),
+    ("GET /api/%76ersion HTTP/1.1\r\nHost: localhost\r\n\r\n", [("200 OK", '"version"')]),
+    (
+        "GET /" + "a" * 100_000 + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        [("404 Not Found", "404 page not found")],
+    ),
+    (ASK + "X: " + "a" * 2_000_000 + "\r\n\r\n", [("431 Request Header Fields Too Large", "431 Request")]),
+    (ASK + "Bad Header: x\r\n\r\n", [("400 Bad Request: invalid header name", "connection: close")]),
+    (ASK + "NoColon\r\n\r\n", [("400 Bad Request", "400 Bad Request")]),
+    (ASK + "X: a\r\n b\r\n\r\n", [("200 OK", '"version"')]),
+    (ASK + "Expect: 100-continue\r\n\r\n" + ASK + "\r\n", [("200 OK", '"version"'), ("200 OK", '"version"')]),
+    (
+        ASK + "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + ASK + "\r\n",
+        [("200 OK", ""), ("200 OK", "")],
+    ),
+    (SHOW + "Transfer-Encoding: gzip\r\n\r\n", [("501 Not Implemented", "Unsupported transfer encoding")]),
+    (
+        CHUNKS + f"\r\n10\r\n{ABSENT}\r\n0\r\nX: y\r\n\r\n" + ASK + "\r\n",
+        [("404 Not Found", ""), ("200 OK", "")],
+    ),
+    (CHUNKS + f"Content-Length: 3\r\n\r\n10\r\n{ABSENT}\r\n0\r\n\r\n", [("404 Not Found", "not found")]),
+    (CHUNKS + f"\r\nzz\r\n{ABSENT}\r\n", [("400 Bad Request", '{"error":"invalid byte in chunk length"}')]),
+    (SHOW + f"Content-Length: 16\r\nContent-Length: 16\r\n\r\n{ABSENT}", [("404 Not Found", "not found")]),
+    (
+        SHOW + f"Content-Length: 16\r\nContent-Length: 17\r\n\r\n{ABSENT}",
+        [("400 Bad Request", "400 Bad Request")],
+    ),
+    (SHOW + "Content-Length: x\r\n\r\n", [("400 Bad Request", "400 Bad Request")]),
+    (SHOW + "Content-Length: 16\r\n\r\n" + ABSENT[:9], [("400 Bad Request", '{"error":"unexpected EOF"}')]),
+]
+
+
+@pytest.mark.parametrize(("sent", "replies"), RAW, ids=[sent[:70] for sent, _ in RAW])
+def test_raw_requests(url: str, sent: str, replies: list[tuple[str, str]]) -> None:
+    port = int(url.rsplit(":", 1)[1])
+    got = raw(port, sent.encode(), hang_up=True).decode()
+    _, *each = re.split(r"HTTP/1\.[01] ", got)
+    assert [one.partition("\r\n")[0] for one in each] == [status for status, _ in replies]
+    for one, (_, part) in zip(each, replies, strict=True):
+        assert part.lower() in one.lower()
+
+
 def test_an_old_client_reads_a_stream_until_its_end(url: str) -> None:
     port = int(url.rsplit(":", 1)[1])
     asked = b'{"model":"llama3.2","prompt":"hi"}'

@@ -1,9 +1,9 @@
-"""HTTP/1.1 on one connection, as Go's server speaks it: what is read, what is refused and in which words, and
-how a reply is written.
+"""HTTP/1.1 on one connection, as Go's server speaks it: requests are read one after another, and answered in
+their order.
 
 It stands in for uvicorn's own protocol. uvicorn's server still accepts connections, keeps the date, and ends.
 
-Sources: net/http of Go 1.26 (server.go, request.go, transfer.go).
+Sources: net/http (server.go, transfer.go, internal/chunked.go) of Go 1.26.
 """
 
 from __future__ import annotations
@@ -14,25 +14,23 @@ import re
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
-import httptools
 from starlette.types import Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-HEAD_LIMIT = 1024 * 1024 + 4096  # bytes of a request's head, as Go has it
+from . import request_head
+from .request_head import CHUNKED, SHORT, Head, Refused
+
+HEAD_LIMIT = 1024 * 1024 + 4096  # bytes of a request's head
+CHUNK_LINE = 4096  # bytes of the line before a chunk
 BODY_WAITS = 64 * 1024  # bytes of a body that may wait to be read
-SHORT = 256  # bytes of a path or a header that is likely to come again
-BAD_REQUEST, NOT_EXPECTED = "400 Bad Request", "417 Expectation Failed"
+LINGER = 0.5  # seconds until a refused connection is closed, so that the client can read why
 
-Pair = tuple[bytes, bytes]  # a header: its name in lower case, its value
-
-_HOST = re.compile(rb"[\w!$%&'()*+,\-.:;=\[\]~]*").fullmatch
-_CONTINUE = re.compile(rb"(?:.*[ ,\t])?100-continue(?:[ ,\t].*)?", re.IGNORECASE).fullmatch
-_BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})").search
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_HEX = re.compile(rb"[0-9a-fA-F]+").fullmatch
 
 
 class Connection(asyncio.Protocol):
@@ -43,14 +41,14 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.call = call
         self.state = state
-        self.parser: Any = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.read: Call | None = None  # whose body comes now
+        self.unread = bytearray()
+        self.reading: Call | None = None  # whose body comes now
+        self.missing = 0  # bytes of that body, or of its chunk
+        self.in_chunks = self.after_chunk = False
         self.answering: Call | None = None
         self.waiting: deque[Call] = deque()
-        self.in_head, self.head_size, self.url = True, 0, b""
-        self.headers: list[Pair] = []
-        self.refusal = BAD_REQUEST
+        self.refused: Refused | None = None  # nothing more is read
+        self.heard_all = False  # the client will send no more
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -63,7 +61,6 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.state.connections.discard(self)
-        self.parser = None
         self.waiting.clear()
         if self.answering:
             self.answering.hung_up()
@@ -81,91 +78,126 @@ class Connection(asyncio.Protocol):
     # --- reading ----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self.parser is None:
+        if self.refused:
             return
-        if self.in_head:
-            self.head_size += len(data)
-            if self.head_size > HEAD_LIMIT:
-                self.refusal = "431 Request Header Fields Too Large"
-                self._refuse()
-                return
+        self.unread += data
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass
-        except httptools.HttpParserError:
-            self._refuse()
-            return
+            while self.unread and (self._read_body() if self.reading else self._read_head()):
+                pass
+        except Refused as refused:
+            self.refused = refused
         self._next()
 
-    def on_message_begin(self) -> None:
-        self.url, self.headers = b"", []
+    def eof_received(self) -> bool:
+        """The client sends no more, but may still listen."""
+        self.heard_all = True
+        if self.reading:
+            self.reading.broken("unexpected EOF")
+            self.reading = None
+        elif self.unread and not self.refused:
+            self.refused = Refused()
+        self._next()
+        return True
 
-    def on_url(self, url: bytes) -> None:
-        self.url += url
+    def _read_head(self) -> bool:
+        """Whether a whole head was there. Raises Refused."""
+        found = _END_OF_HEAD.search(self.unread)
+        if self.unread[:1] in b"\r\n" or not found:
+            line, end, _ = self.unread.partition(b"\n")
+            if end:
+                request_head.first_line(bytes(line.removesuffix(b"\r")))
+        if (found.end() if found else len(self.unread)) > HEAD_LIMIT:
+            raise Refused("431 Request Header Fields Too Large")
+        if not found:
+            return False
+        head = request_head.read(bytes(self.unread[: found.start() + 1]))
+        del self.unread[: found.end()]
+        call = self._call(head)
+        self.waiting.append(call)
+        self.missing, self.in_chunks = max(head.length, 0), head.length == CHUNKED
+        if head.length:
+            self.reading, self.after_chunk = call, False
+        else:
+            call.body_ended()
+        return True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.in_head, self.head_size = False, 0
-        headers, version = self.headers, self.parser.get_http_version()
-        first = dict(reversed(headers))  # of several, the first
-        path, raw_path, query, host = (_short_parts if len(self.url) < SHORT else _parts)(self.url)
-        self._check(first, version)
-        if host and not self.url.startswith(b"/"):
-            headers[:] = [(b"host", host), *(one for one in headers if one[0] != b"host")]
-            first[b"host"] = host
+    def _call(self, head: Head) -> Call:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "method": self.parser.get_method().decode("ascii"),
+            "http_version": f"1.{head.minor}",
+            "method": head.method,
             "scheme": "http",
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
+            "path": head.path,
+            "raw_path": head.target,
+            "query_string": head.query,
             "root_path": "",
-            "headers": headers,
+            "headers": head.headers,
             "client": self.client,
             "server": self.server,
         }
-        call = self.read = self.call(self, scope, first)
-        call.keeps_alive = version != "1.0" and self.parser.should_keep_alive()
-        call.awaited = b"expect" in first and version != "1.0" and first.get(b"content-length") != b"0"
-        self.waiting.append(call)
+        call = self.call(self, scope, head.first)
+        call.keeps_alive, call.awaited = head.keeps_alive, head.expects
+        return call
 
-    def on_body(self, body: bytes) -> None:
-        if self.read and not self.read.ended:
-            self.read.body_came(body)
+    def _read_body(self) -> bool:
+        """Whether there is more to read."""
+        assert self.reading
+        if not self.missing and self.in_chunks:
+            try:
+                if not self._read_chunk_line():
+                    return False
+            except ValueError as error:
+                self.reading.broken(str(error))
+                self.reading.keeps_alive, self.reading = False, None
+                self.unread.clear()
+                self.refused = Refused("")
+                return False
+        body = bytes(self.unread[: self.missing])
+        del self.unread[: len(body)]
+        self.missing -= len(body)
+        if body and not self.reading.ended:
+            self.reading.body_came(body)
+        if not self.missing and not self.in_chunks:
+            self.reading.body_ended()
+            self.reading = None
+        return True
 
-    def on_message_complete(self) -> None:
-        self.in_head = True
-        if self.read and not self.read.ended:
-            self.read.body_ended()
+    def _read_chunk_line(self) -> bool:
+        """Whether the line before a chunk was there, or those after the last.
 
-    def _check(self, first: dict[bytes, bytes], version: str) -> None:
-        """Raises httptools.HttpParserError for a request that is refused unread, and says why."""
-        last = first if len(first) == len(self.headers) else dict(self.headers)
-        hosts = 1 if last is first else sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (b"%" in self.url and _BAD_ESCAPE(self.url)) or self.url == b"*":
-            raise httptools.HttpParserError
-        if b"host" not in first and version == "1.1":
-            self.refusal = "400 Bad Request: missing required Host header"
-        elif not _HOST(last.get(b"host", b"")):
-            self.refusal = "400 Bad Request: malformed Host header"
-        elif last.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            self.refusal = "501 Not Implemented"
-        elif first.get(b"expect") and not _CONTINUE(first[b"expect"]):
-            self.refusal = NOT_EXPECTED
-        else:
-            return
-        raise httptools.HttpParserError
-
-    def _refuse(self) -> None:
-        """Say why nothing more is read, after the replies to what was read before."""
-        self.parser = None
-        self._next()
+        Raises ValueError in Go's words.
+        """
+        at = self.unread.find(b"\n")
+        if at < 0:
+            if len(self.unread) > CHUNK_LINE:
+                raise ValueError("header line too long")
+            return False
+        line = bytes(self.unread[:at]).rstrip(b" \t\r")
+        if self.missing == 0 and self.after_chunk:
+            if line:
+                raise ValueError("malformed chunked encoding")
+            del self.unread[: at + 1]
+            self.after_chunk = False
+            return self._read_chunk_line()
+        size = line.partition(b";")[0].rstrip(b" \t")
+        if not size:
+            raise ValueError("empty hex number for chunk length")
+        if not _HEX(size):
+            raise ValueError("invalid byte in chunk length")
+        if len(size) > 16:
+            raise ValueError("http chunk length too large")
+        self.missing = int(size, 16)
+        if self.missing:
+            del self.unread[: at + 1]
+            self.after_chunk = True
+            return True
+        end = _END_OF_HEAD.search(self.unread, at)
+        if not end:
+            return False
+        del self.unread[: end.end()]
+        self.in_chunks = False
+        return True
 
     # --- answering --------------------------------------------------------------------------------
 
@@ -178,9 +210,26 @@ class Connection(asyncio.Protocol):
             task.add_done_callback(self.state.tasks.discard)
         if self.waiting:
             self.flow.pause_reading()
-        elif self.answering is None and self.parser is None and not self.transport.is_closing():
-            self.transport.write(_refused(self.refusal))
+        elif self.answering:
+            if self.heard_all:
+                self.answering.left_alone()
+        elif self.refused:
+            self._say_why(self.refused)
+        elif self.heard_all:
             self.transport.close()
+
+    def _say_why(self, refused: Refused) -> None:
+        if refused.text and not self.transport.is_closing():
+            body = refused.body.encode()
+            kind = [line(b"content-type", b"text/plain; charset=utf-8")]
+            if not body:
+                kind = [b"content-length: 0\r\n", *(line(*pair) for pair in self.state.default_headers)]
+            start = b"HTTP/1.1 %b\r\n" % refused.text.encode()
+            self.transport.write(b"".join((start, *kind, b"connection: close\r\n\r\n", body)))
+        self.refused = Refused("")
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
 
     def answered(self, keeps_alive: bool) -> None:
         """A reply was written. The next request may come at any time: the real server knows no limit."""
@@ -207,8 +256,10 @@ class Call:
         self.keeps_alive = True
         self.awaited = False  # the client waits for a word before it sends the body
         self.gone = False  # the client hung up
+        self.alone = False  # it sends no more, which for a long reply is the same
+        self.fault = ""  # why the body cannot be read
         self.started = self.ended = False
-        self._body, self._more = bytearray(), True
+        self._body, self._more, self._heard = bytearray(), True, False
         self._head = b""
         self._left: int | None = None  # bytes of the reply still to be written, where that is known
         self._chunked = False
@@ -245,6 +296,14 @@ class Call:
         self._more = False
         self._news.set()
 
+    def broken(self, why: str) -> None:
+        self.fault, self._more = why, False
+        self._news.set()
+
+    def left_alone(self) -> None:
+        self.alone = True
+        self._news.set()
+
     def hung_up(self) -> None:
         self.gone = True
         self._news.set()
@@ -261,8 +320,9 @@ class Call:
             if not self._news.is_set():
                 await self._news.wait()
             self._news.clear()
-        if self.gone or self.ended:
+        if self.gone or self.ended or self.fault or (self.alone and self._heard):
             return {"type": "http.disconnect"}
+        self._heard = not self._more
         body, self._body = bytes(self._body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self._more}
 
@@ -295,15 +355,18 @@ class Call:
         if self.awaited:  # the body was not asked for, so what comes next may be it or not
             self.keeps_alive = self.awaited = False
         old = self.scope["http_version"] == "1.0"
-        if not self.keeps_alive and not old:
+        if old:
+            self.keeps_alive = self.keeps_alive and length is not None
+            if self.keeps_alive:
+                lines.append(b"connection: keep-alive\r\n")
+        elif not self.keeps_alive:
             lines.append(b"connection: close\r\n")
         self._left = length
         if length is None and self.scope["method"] != "HEAD" and status not in (204, 304) and not old:
             self._chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
-        start = b"HTTP/1.0" + STATUS_LINE[status][8:] if old else STATUS_LINE[status]
         date = [line(*pair) for pair in self.connection.state.default_headers]
-        self._head = b"".join((start, *date, *lines, b"\r\n"))
+        self._head = b"".join((_start(status, old), *date, *lines, b"\r\n"))
 
     def _write(self, body: bytes, more: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -322,6 +385,17 @@ class Call:
             self.connection.answered(self.keeps_alive)
 
 
+# Where Python's names of a status are not Go's, or have changed between Pythons.
+_PHRASES = {413: "Request Entity Too Large", 418: "I'm a teapot", 422: "Unprocessable Entity"}
+_PHRASES = {one.value: one.phrase for one in HTTPStatus} | _PHRASES
+
+
+@lru_cache
+def _start(status: int, old: bool) -> bytes:
+    """The first line of a reply."""
+    return f"HTTP/1.{0 if old else 1} {status} {_PHRASES.get(status, f'status code {status}')}\r\n".encode()
+
+
 def line(name: bytes, value: bytes) -> bytes:
     """A header as it is written. Raises RuntimeError where that would be several lines."""
     return _short_line(name, value) if len(value) < SHORT else _line(name, value)
@@ -334,19 +408,4 @@ def _line(name: bytes, value: bytes) -> bytes:
     return written
 
 
-def _parts(url: bytes) -> tuple[str, bytes, bytes, bytes | None]:
-    """A request's path, the same as it was sent, its query, and the host where it names one."""
-    parsed = httptools.parse_url(url)
-    path = parsed.path.decode("ascii")
-    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b"", parsed.host
-
-
-_short_line, _short_parts = lru_cache(1024)(_line), lru_cache(256)(_parts)
-
-
-def _refused(status: str) -> bytes:
-    text = status.encode()
-    kind, body = b"Content-Type: text/plain; charset=utf-8", text
-    if status == NOT_EXPECTED:
-        kind, body = b"Content-Length: 0", b""
-    return b"HTTP/1.1 %b\r\n%b\r\nConnection: close\r\n\r\n%b" % (text, kind, body)
+_short_line = lru_cache(1024)(_line)

@@ -134,8 +134,10 @@ async def answer(fault: Fault, request: Request) -> Response:
     return Response(said, fault.status or 500, headers=headers)
 
 
-def refused(error: BadFault | Refusal, path: str) -> Response:
-    """What `path`'s surface answers to a header that names no fault, or when a model has failed."""
+def refused(error: ValueError | Refusal, path: str) -> Response:
+    """What `path`'s surface answers to a header that names no fault, to a broken body, or when a model has
+    failed.
+    """
     status = error.status if isinstance(error, Refusal) else 400
     kind = "invalid_request_error" if status < 500 else "api_error"
     said = {"message": str(error), "type": kind, "param": None, "code": None}

@@ -32,11 +32,12 @@ from starlette.types import Message, Scope, Send
 
 from . import faults
 from .cli_format import duration
-from .connection import Call, Connection, Pair, line
+from .connection import Call, Connection, line
 from .errors import OpenAIRefusal, Refusal
 from .gojson import encode
 from .journal import Journal
 from .replies import JSON, SCRIPTED, Whole, at_each_wait, author
+from .request_head import Pair
 
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BODY_LIMIT = 64 * 1024 * 1024  # bytes; no more of a body is read into memory
@@ -101,6 +102,10 @@ class Application:
         return wanted if self._counts.strikes(wanted) else None
 
 
+class _BrokenBody(ValueError):
+    """A body that cannot be read to its end; the text is Go's."""
+
+
 class _Request(Request):
     """Starlette's, whose body is put together in fewer steps."""
 
@@ -110,7 +115,8 @@ class _Request(Request):
             while more:
                 message = await self.receive()
                 if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
+                    fault = self.scope["practice.call"].fault
+                    raise _BrokenBody(fault) if fault else ClientDisconnect
                 parts.append(message.get("body", b""))
                 more = message.get("more_body", False)
             self._body = b"".join(parts)
@@ -128,7 +134,7 @@ class _Exchange(Call):
         self, app: Application, connection: Connection, scope: Scope, first: dict[bytes, bytes]
     ) -> None:
         super().__init__(connection, scope, first)
-        scope["app"], scope["practice.headers"] = app, first
+        scope["app"], scope["practice.headers"], scope["practice.call"] = app, first, self
         self.app = app
         self.origin = first.get(b"origin", b"").decode("latin-1")
         self.host = first.get(b"host", b"").decode("latin-1")
@@ -184,11 +190,15 @@ class _Exchange(Call):
                 self.write(response.status_code, [*response.lines, *label], response.whole)
             else:
                 await response(self.scope, self._hear, send)
+        except _BrokenBody as broken:
+            await faults.refused(broken, self.scope["path"])(self.scope, self._hear, self._say)
         except _TooLarge:
             await _too_large(self.scope["path"], self.size)(self.scope, self._hear, self._say)
 
     async def _response(self) -> tuple[Response, Send]:
         """The reply, and how it is sent."""
+        if nowhere := self._nowhere():
+            return nowhere, self._say
         if moved := _cleaned(self.scope):
             return moved, self._say
         endpoint = self.app.endpoint(self.scope)
@@ -220,6 +230,17 @@ class _Exchange(Call):
             return await endpoint(request), send
         except Refusal as refusal:  # the model failed in the middle of a reply
             return faults.refused(refusal, self.scope["path"]), self._say
+
+    def _nowhere(self) -> Response | None:
+        """The answer to a request that is for no path."""
+        method = self.scope["method"]
+        if method == "CONNECT":
+            kind = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+            return Response("404 page not found\n", 404, headers=kind)
+        if self.scope["raw_path"] != b"*":
+            return None
+        self.keeps_alive = self.keeps_alive and method == "OPTIONS"
+        return Response(status_code=200 if method == "OPTIONS" else 400)
 
     def _turned_away(self) -> Response | None:
         """What CORS and the Host rule answer instead, if they do."""
