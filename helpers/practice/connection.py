@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         self.call = call
         self.state = state
         self.unread = bytearray()
+        self.looked = 0  # bytes of it in which no head ends
         self.reading: Call | None = None  # whose body comes now
         self.missing = 0  # bytes of that body, or of its chunk
         self.in_chunks = self.after_chunk = False
@@ -101,11 +102,12 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self) -> bool:
         """Whether a whole head was there. Raises Refused."""
-        found = _END_OF_HEAD.search(self.unread)
+        found = _END_OF_HEAD.search(self.unread, self.looked)
+        self.looked = 0 if found else max(0, len(self.unread) - 2)
         if self.unread[:1] in b"\r\n" or not found:
-            line, end, _ = self.unread.partition(b"\n")
-            if end:
-                request_head.first_line(bytes(line.removesuffix(b"\r")))
+            end = self.unread.find(b"\n")
+            if end >= 0:
+                request_head.first_line(bytes(self.unread[:end]).removesuffix(b"\r"))
         if (found.end() if found else len(self.unread)) > HEAD_LIMIT:
             raise Refused("431 Request Header Fields Too Large")
         if not found:
