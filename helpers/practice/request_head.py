@@ -86,9 +86,9 @@ def _first_line(line: bytes) -> Line:
         absolute = _ABSOLUTE(target)
         if not absolute:
             raise Refused
-        host, path = absolute[1].rpartition(b"@")[2], absolute[2]
+        host, path = absolute[1].rpartition(b"@")[2], absolute[2] or b"/"
     whole, _, query = path.partition(b"?") if host is None else (path, b"", target.partition(b"?")[2])
-    decoded = unquote(whole.decode("latin-1").encode("latin-1").decode("utf-8", "replace"))
+    decoded = unquote(whole.decode("utf-8", "replace"))
     return Line(method.decode(), target, decoded, query, host, int(version[1]), int(version[2]))
 
 
