@@ -245,6 +245,7 @@ def test_what_a_client_expects(url: str, expected: str, path: str, status: bytes
 
 ASK = "GET /api/version HTTP/1.1\r\nHost: localhost\r\n"
 SHOW = "POST /api/show HTTP/1.1\r\nHost: localhost\r\n"
+BLOB = f"POST /api/blobs/sha256:{'a' * 64} HTTP/1.1\r\nHost: localhost\r\n"
 ABSENT = '{"model":"nope"}'
 CHUNKS = SHOW + "Transfer-Encoding: chunked\r\n"
 
@@ -301,6 +302,22 @@ RAW: list[tuple[str, list[tuple[str, str]]]] = [
     ),
     (SHOW + "Content-Length: x\r\n\r\n", [("400 Bad Request", "400 Bad Request")]),
     (SHOW + "Content-Length: 16\r\n\r\n" + ABSENT[:9], [("400 Bad Request", '{"error":"unexpected EOF"}')]),
+    (
+        SHOW + f"Transfer-Encoding: chunked\r\n\r\n9\r\n{ABSENT[:9]}\r\n0\r\nX: {'y' * 5000}",
+        [("400 Bad Request", '{"error":"http: suspiciously long trailer after chunked body"}')],
+    ),
+    (
+        BLOB + "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello",
+        [("500 Internal Server Error", '{"error":"invalid byte in chunk length"}')],
+    ),
+    (
+        BLOB + "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX\r\n",
+        [("500 Internal Server Error", '{"error":"malformed chunked encoding"}')],
+    ),
+    (
+        BLOB + "Content-Length: 10\r\n\r\nhello",
+        [("500 Internal Server Error", '{"error":"unexpected EOF"}')],
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ import tempfile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .errors import Refusal
+from .errors import BrokenBody, Refusal
 from .replies import refused, route
 from .state import practice_of
 from .store import trouble
@@ -54,6 +54,8 @@ async def add_blob(request: Request) -> Response:
         os.unlink(part)
         if isinstance(error, OSError):
             return refused(trouble("write", path, error))
+        if isinstance(error, BrokenBody):
+            return refused(Refusal("file", text=str(error)))
         raise
     if got != digest:
         return refused(Refusal("digest mismatch", expected=digest, got=got))

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -22,10 +22,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
 from . import request_head
-from .request_head import CHUNKED, SHORT, Head, Refused
+from .request_head import CHUNKED, SHORT, Head, Pair, Refused
 
 HEAD_LIMIT = 1024 * 1024 + 4096  # bytes of a request's head
-CHUNK_LINE = 4096  # bytes of the line before a chunk
+CHUNK_LINE = 4096  # bytes of the line before a chunk, and of all lines after the last one
 BODY_WAITS = 64 * 1024  # bytes of a body that may wait to be read
 LINGER = 0.5  # seconds until a refused connection is closed, so that the client can read why
 
@@ -36,9 +36,7 @@ _HEX = re.compile(rb"[0-9a-fA-F]+").fullmatch
 class Connection(asyncio.Protocol):
     """Reads requests, and has one after another answered by the Call that `call` makes of it."""
 
-    def __init__(
-        self, call: Callable[[Connection, Scope, dict[bytes, bytes]], Call], state: ServerState
-    ) -> None:
+    def __init__(self, call: Callable[[Connection, Scope, Head], Call], state: ServerState) -> None:
         self.call = call
         self.state = state
         self.unread = bytearray()
@@ -138,9 +136,7 @@ class Connection(asyncio.Protocol):
             "client": self.client,
             "server": self.server,
         }
-        call = self.call(self, scope, head.first)
-        call.keeps_alive, call.awaited = head.keeps_alive, head.expects
-        return call
+        return self.call(self, scope, head)
 
     def _read_body(self) -> bool:
         """Whether there is more to read."""
@@ -175,14 +171,14 @@ class Connection(asyncio.Protocol):
             if len(self.unread) > CHUNK_LINE:
                 raise ValueError("header line too long")
             return False
-        line = bytes(self.unread[:at]).rstrip(b" \t\r")
-        if self.missing == 0 and self.after_chunk:
-            if line:
+        found = bytes(self.unread[:at]).rstrip(b" \t\r")
+        if self.after_chunk:
+            if found:
                 raise ValueError("malformed chunked encoding")
             del self.unread[: at + 1]
             self.after_chunk = False
             return self._read_chunk_line()
-        size = line.partition(b";")[0].rstrip(b" \t")
+        size = found.partition(b";")[0].rstrip(b" \t")
         if not size:
             raise ValueError("empty hex number for chunk length")
         if not _HEX(size):
@@ -196,6 +192,8 @@ class Connection(asyncio.Protocol):
             return True
         end = _END_OF_HEAD.search(self.unread, at)
         if not end:
+            if len(self.unread) > CHUNK_LINE:
+                raise ValueError("http: suspiciously long trailer after chunked body")
             return False
         del self.unread[: end.end()]
         self.in_chunks = False
@@ -225,7 +223,7 @@ class Connection(asyncio.Protocol):
             body = refused.body.encode()
             kind = [line(b"content-type", b"text/plain; charset=utf-8")]
             if not body:
-                kind = [b"content-length: 0\r\n", *(line(*pair) for pair in self.state.default_headers)]
+                kind = [b"content-length: 0\r\n", *lines_of(self.state.default_headers)]
             start = b"HTTP/1.1 %b\r\n" % refused.text.encode()
             self.transport.write(b"".join((start, *kind, b"connection: close\r\n\r\n", body)))
         self.refused = Refused("")
@@ -245,24 +243,22 @@ class Connection(asyncio.Protocol):
 
 
 class Call:
-    """One request of a connection, and its reply.
+    """One request of a connection, and its reply. What a subclass does is `run`."""
 
-    `first` are the request's headers, of several of one name the first. What a subclass does is `run`.
-    """
-
-    def __init__(self, connection: Connection, scope: Scope, first: dict[bytes, bytes]) -> None:
+    def __init__(self, connection: Connection, scope: Scope, head: Head) -> None:
         self.connection = connection
         self.transport = connection.transport
         self.scope = scope
-        self.first = first
-        self.keeps_alive = True
-        self.awaited = False  # the client waits for a word before it sends the body
+        self.head = head
+        self.keeps_alive = head.keeps_alive
+        self.awaited = head.expects  # the client waits for a word before it sends the body
         self.gone = False  # the client hung up
         self.alone = False  # it sends no more, which for a long reply is the same
         self.fault = ""  # why the body cannot be read
+        self.heard_all = False  # the whole request was received
         self.started = self.ended = False
-        self._body, self._more, self._heard = bytearray(), True, False
-        self._head = b""
+        self._body, self._more = bytearray(), True
+        self._start = b""  # of the reply: all before its body, until that is written
         self._left: int | None = None  # bytes of the reply still to be written, where that is known
         self._chunked = False
         self._news = asyncio.Event()
@@ -322,9 +318,9 @@ class Call:
             if not self._news.is_set():
                 await self._news.wait()
             self._news.clear()
-        if self.gone or self.ended or self.fault or (self.alone and self._heard):
+        if self.gone or self.ended or self.fault or (self.alone and self.heard_all):
             return {"type": "http.disconnect"}
-        self._heard = not self._more
+        self.heard_all = not self._more
         body, self._body = bytes(self._body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self._more}
 
@@ -338,7 +334,7 @@ class Call:
         if self.gone:
             return
         if message["type"] == "http.response.start":
-            lines = [one if isinstance(one, bytes) else line(*one) for one in message["headers"]]
+            lines = lines_of(message["headers"])
             length = next((int(one[16:]) for one in lines if one.startswith(b"content-length: ")), None)
             self._begin(message["status"], lines, length)
         else:
@@ -367,8 +363,8 @@ class Call:
         if length is None and self.scope["method"] != "HEAD" and status not in (204, 304) and not old:
             self._chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
-        date = [line(*pair) for pair in self.connection.state.default_headers]
-        self._head = b"".join((_start(status, old), *date, *lines, b"\r\n"))
+        date = lines_of(self.connection.state.default_headers)
+        self._start = b"".join((_status(status, old), *date, *lines, b"\r\n"))
 
     def _write(self, body: bytes, more: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -379,8 +375,8 @@ class Call:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("the reply's body is not as long as its content-length")
-        self.transport.write(self._head + body)
-        self._head = b""
+        self.transport.write(self._start + body)
+        self._start = b""
         if not more:
             self.ended = True
             self._news.set()
@@ -393,9 +389,14 @@ _PHRASES = {one.value: one.phrase for one in HTTPStatus} | _PHRASES
 
 
 @lru_cache
-def _start(status: int, old: bool) -> bytes:
+def _status(status: int, old: bool) -> bytes:
     """The first line of a reply."""
     return f"HTTP/1.{0 if old else 1} {status} {_PHRASES.get(status, f'status code {status}')}\r\n".encode()
+
+
+def lines_of(headers: Iterable[Pair | bytes]) -> list[bytes]:
+    """Headers as they are written; some of them can be so already."""
+    return [one if isinstance(one, bytes) else line(*one) for one in headers]
 
 
 def line(name: bytes, value: bytes) -> bytes:

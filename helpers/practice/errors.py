@@ -28,6 +28,10 @@ def refuse_format(value: Any) -> Refusal:
     return Refusal("format", quoted=json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False))
 
 
+class BrokenBody(ValueError):
+    """A request's body that cannot be read to its end; the text is Go's."""
+
+
 class OpenAIRefusal(Exception):
     """A request that is answered with an error of OpenAI's; `param` names the field at fault."""
 

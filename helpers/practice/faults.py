@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Send
 
+from .connection import lines_of
 from .errors import Refusal
 from .gojson import BadBody, encode, parse
 from .state import Stamp
@@ -239,9 +240,9 @@ def spoil(fault: Fault, send: Send, hang_up: Callable[[], Awaitable[None]]) -> S
         nonlocal left, part, end, spoilt, fine
         if message["type"] == "http.response.start":
             fine = message["status"] < 400
-            headers = message["headers"]
-            head = b"".join([one if isinstance(one, bytes) else b": ".join(one) for one in headers])
-            end = b"\n\n" if b"/event-stream" in head else b"\n" if b"/x-ndjson" in head else b""
+            lines = lines_of(message["headers"])
+            kind = next((one for one in lines if one.startswith(b"content-type:")), b"")
+            end = b"\n\n" if b"event-stream" in kind else b"\n" if b"ndjson" in kind else b""
         if message["type"] == "http.response.start" or not fine:
             await send(message)
             return

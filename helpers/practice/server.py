@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.server import ServerState
 
 from helpers.errors import CourseError
 
@@ -196,10 +197,13 @@ def run(app: Application, listener: socket.socket, owned: bool = False) -> None:
     """Serve until Ctrl-C or, if `owned`, until the last owner has gone."""
     app.loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
     _allow_many_connections()
-    protocol: Any = lambda config, server_state, app_state, _loop: Connection(app.call, server_state)  # noqa: E731
+
+    def connection(config: Any, server_state: ServerState, app_state: Any, _loop: Any) -> Connection:
+        return Connection(app.call, server_state)
+
     config = uvicorn.Config(
         cast(Any, app),
-        http=protocol,
+        http=cast(Any, connection),
         ws="none",
         lifespan="off",
         log_level="error",

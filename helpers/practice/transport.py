@@ -32,12 +32,12 @@ from starlette.types import Message, Scope, Send
 
 from . import faults
 from .cli_format import duration
-from .connection import Call, Connection, line
-from .errors import OpenAIRefusal, Refusal
+from .connection import Call, Connection, lines_of
+from .errors import BrokenBody, OpenAIRefusal, Refusal
 from .gojson import encode
 from .journal import Journal
 from .replies import JSON, SCRIPTED, Whole, at_each_wait, author
-from .request_head import Pair
+from .request_head import Head, Pair
 
 METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BODY_LIMIT = 64 * 1024 * 1024  # bytes; no more of a body is read into memory
@@ -78,9 +78,9 @@ class Application:
                 self._fixed |= {(method, one.path): one.endpoint for method in one.methods or ()}
         self._shaped = [one for one in routes if "{" in one.path]
 
-    def call(self, connection: Connection, scope: Scope, first: dict[bytes, bytes]) -> Call:
+    def call(self, connection: Connection, scope: Scope, head: Head) -> Call:
         """What answers a request that came on `connection`."""
-        return _Exchange(self, connection, scope, first)
+        return _Exchange(self, connection, scope, head)
 
     def endpoint(self, scope: Scope) -> Endpoint | None:
         """What answers this method and path; path parameters are put into `scope`."""
@@ -102,10 +102,6 @@ class Application:
         return wanted if self._counts.strikes(wanted) else None
 
 
-class _BrokenBody(ValueError):
-    """A body that cannot be read to its end; the text is Go's."""
-
-
 class _Request(Request):
     """Starlette's, whose body is put together in fewer steps."""
 
@@ -115,8 +111,7 @@ class _Request(Request):
             while more:
                 message = await self.receive()
                 if message["type"] == "http.disconnect":
-                    fault = self.scope["practice.call"].fault
-                    raise _BrokenBody(fault) if fault else ClientDisconnect
+                    raise ClientDisconnect
                 parts.append(message.get("body", b""))
                 more = message.get("more_body", False)
             self._body = b"".join(parts)
@@ -130,19 +125,17 @@ class _TooLarge(Exception):
 class _Exchange(Call):
     """One request and its reply."""
 
-    def __init__(
-        self, app: Application, connection: Connection, scope: Scope, first: dict[bytes, bytes]
-    ) -> None:
-        super().__init__(connection, scope, first)
-        scope["app"], scope["practice.headers"], scope["practice.call"] = app, first, self
+    def __init__(self, app: Application, connection: Connection, scope: Scope, head: Head) -> None:
+        super().__init__(connection, scope, head)
+        scope["app"], scope["practice.headers"] = app, head.first
         self.app = app
-        self.origin = first.get(b"origin", b"").decode("latin-1")
-        self.host = first.get(b"host", b"").decode("latin-1")
+        self.origin = head.first.get(b"origin", b"").decode("latin-1")
+        self.host = head.first.get(b"host", b"").decode("latin-1")
         self.entry = app.journal.open(scope["method"], scope["path"], scope["query_string"], scope["headers"])
         self.added: list[Pair] = []
         self.status = 0
         self.size = 0
-        self.heard_all = self.said_all = False
+        self.said_all = False
         self.watcher: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -186,11 +179,10 @@ class _Exchange(Call):
             response, send = await self._response()
             if type(response) is Whole and send == self._say:
                 self.status, self.said_all = response.status_code, True
-                label = [line(*pair) for pair in self._label()]
-                self.write(response.status_code, [*response.lines, *label], response.whole)
+                self.write(response.status_code, [*response.lines, *self._label()], response.whole)
             else:
                 await response(self.scope, self._hear, send)
-        except _BrokenBody as broken:
+        except BrokenBody as broken:
             await faults.refused(broken, self.scope["path"])(self.scope, self._hear, self._say)
         except _TooLarge:
             await _too_large(self.scope["path"], self.size)(self.scope, self._hear, self._say)
@@ -208,15 +200,14 @@ class _Exchange(Call):
             return turned_away, self._say
         if endpoint is None:
             return no_route(self.app.routes, self.scope), self._say
-        length = self.first.get(b"content-length", b"")
-        if length.isdigit() and int(length) > BODY_LIMIT and not self.scope["path"].startswith(STREAMED):
-            self.size = int(length)
+        if self.head.length > BODY_LIMIT and not self.scope["path"].startswith(STREAMED):
+            self.size = self.head.length
             raise _TooLarge
         request = _Request(self.scope, self._hear)
         send: Send = self._say
-        if faults.HEADER in self.first and not self.scope["path"].startswith("/practice/"):
+        if faults.HEADER in self.head.first and not self.scope["path"].startswith("/practice/"):
             try:
-                fault = self.app.fault(self.first[faults.HEADER])
+                fault = self.app.fault(self.head.first[faults.HEADER])
             except faults.BadFault as error:
                 return faults.refused(error, self.scope["path"]), self._say
             if fault is not None:
@@ -277,11 +268,12 @@ class _Exchange(Call):
         if message["type"] == "http.request":
             body = message.get("body", b"")
             self.size += len(body)
-            self.heard_all = not message.get("more_body", False)
             if body and self.entry is not None:
                 self.app.journal.hear(self.entry, body)
             if self.size > BODY_LIMIT and not self.scope["path"].startswith(STREAMED):
                 raise _TooLarge
+        elif self.fault:
+            raise BrokenBody(self.fault)
         return message
 
     async def _say(self, message: Message) -> None:
@@ -292,9 +284,9 @@ class _Exchange(Call):
             self.said_all = True
         await self.send(message)
 
-    def _label(self) -> list[Pair]:
+    def _label(self) -> list[bytes]:
         """The headers that every reply has."""
-        return [(b"x-practice", author.get()), *self.added]
+        return lines_of([(b"x-practice", author.get()), *self.added])
 
     async def _hang_up(self) -> None:
         """Break the connection in the middle of the reply."""
