@@ -96,6 +96,7 @@ class Place:
         self._room = room
         self.after: dict[str, Place] = {}
         self.kept: dict[Any, Any] = {}
+        self.steps: dict[str, Any] = {}
         weights = [(token, sum([w for w, _, _ in ways])) for token, ways in self._heads.items()]
         total = sum([weight for _, weight in weights])
         self.probabilities = sorted(

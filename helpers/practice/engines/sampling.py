@@ -22,7 +22,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter, deque
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, count
 from random import Random
 from typing import Any, NamedTuple
 
@@ -50,8 +51,7 @@ class Recent:
 
 def pick(candidates: Candidates, options: dict[str, Any], random: Random, recent: Recent) -> str:
     """One token of `candidates`, drawn by `options` (Ollama's names) after the tokens in `recent`."""
-    tokens, sums, total = narrowed(candidates, options, recent)
-    return tokens[bisect_right(sums, random.random() * total)] if total else tokens[0]
+    return narrowed(candidates, options, recent).drawn(random)
 
 
 class Narrowed(NamedTuple):
@@ -62,6 +62,12 @@ class Narrowed(NamedTuple):
     tokens: list[str]
     sums: list[float]
     total: float
+
+    def drawn(self, random: Random) -> str:
+        """One of the tokens."""
+        tokens, sums, total = self
+        drawn = random.random() * total if total else 0.0
+        return tokens[bisect_right(sums, drawn) if sums and drawn >= sums[0] else 0]
 
 
 def narrowed(candidates: Candidates, options: dict[str, Any], recent: Recent) -> Narrowed:
@@ -79,9 +85,19 @@ def narrowed(candidates: Candidates, options: dict[str, Any], recent: Recent) ->
 _NARROWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 
 
-def narrowing(options: dict[str, Any]) -> tuple[Any, ...] | None:
-    """What `narrowed` goes by besides the candidates; None where that is also what was written before."""
-    return None if _looks_back(options) else tuple([options[name] for name in _NARROWING])
+def narrowing(options: dict[str, Any]) -> int | None:
+    """A number that stands for all that `narrowed` goes by besides the candidates; None where it also goes by
+    what was written before.
+    """
+    return None if _looks_back(options) else _number(*[options[name] for name in _NARROWING])
+
+
+@lru_cache(maxsize=1024)
+def _number(*settings: float) -> int:
+    return next(_numbers)
+
+
+_numbers = count()
 
 
 def _looks_back(options: dict[str, Any]) -> bool:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import re
-from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator
 from functools import lru_cache
 from random import Random
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 from ..errors import Refusal
 from . import Ask, Logprob, Piece, calls, embedding, llamacpp, phrases, schema, talk, tokens, values, vision
 from .grammar import END, Choice, Place, Symbol, drawn, mapped, start
-from .sampling import Candidates, Recent, narrowed, narrowing
+from .sampling import Candidates, Narrowed, Recent, narrowed, narrowing
 from .talk import Talk
 from .words import ASKED, holds
 
@@ -320,39 +319,65 @@ class Script:
     def _write(
         self, place: Place, ask: Ask, random: Random, left: int, strays: bool = False
     ) -> Iterator[Piece]:
-        settings, chance, first = narrowing(ask.options), random.random, ask.raw is None
-        plain = ask.logprobs is None and not any(ask.options["stop"])
+        settings = narrowing(ask.options)
+        if settings is not None and ask.logprobs is None and not any(ask.options["stop"]):
+            yield from self._plainly(place, ask, random, left, strays, settings)
+            return
         held, recent = Held(ask.options["stop"]), Recent(ask.options["repeat_last_n"])
-
-        for _ in range(left):
-            found = place.kept.get(settings)
-            if found is None:
-                candidates = self._with_strays(place) if strays else place.probabilities
-                found = narrowed(candidates, ask.options, recent)
-                if settings is not None and len(place.kept) < KEPT:
-                    place.kept[settings] = found
-            names, sums, total = found
-            drawn = chance() * total if total else 0.0
-            token = names[bisect_right(sums, drawn) if sums and drawn >= sums[0] else 0]
+        for number in range(left):
+            token = self._narrowed(place, ask, strays, settings, recent).drawn(random)
             if token == END:
                 yield held.rest("stop")
                 return
-            here, place = place, place.after.get(token) or place.follow(token)
-            if settings is None:
-                recent.add(token)
-            if first:
-                token, first = token.removeprefix(" ") or token, False
-            if plain or (ask.logprobs is None and held.passes(token)):
-                yield _said(token)
+            here, place = place, place.follow(token)
+            recent.add(token)
+            text = _shown(token, ask) if number == 0 else token
+            if ask.logprobs is None and held.passes(text):
+                yield _said(text)
                 continue
             candidates = self._with_strays(here) if strays else here.probabilities
-            logprob = (_logprob(candidates, token, ask.logprobs),) if ask.logprobs is not None else ()
-            piece = held.add(token, logprob)
+            logprob = (_logprob(candidates, text, ask.logprobs),) if ask.logprobs is not None else ()
+            piece = held.add(text, logprob)
             if piece is not None:
                 yield piece
                 if piece.done:
                     return
         yield held.rest("length")
+
+    def _plainly(
+        self, place: Place, ask: Ask, random: Random, left: int, strays: bool, settings: int
+    ) -> Iterator[Piece]:
+        """Text of which nothing is held back or told, and no token depends on others: each step is known
+        once it was taken.
+        """
+        start = place
+        for _ in range(left):
+            found = place.kept.get(settings) or self._narrowed(place, ask, strays, settings)
+            token, steps = found.drawn(random), place.steps
+            if token in steps:
+                piece, place = steps[token]
+            elif token == END:
+                yield Piece(done="stop")
+                return
+            else:
+                here, place = place, place.follow(token)
+                piece = _said(_shown(token, ask) if here is start else token)
+                if here.after.get(token) is place:
+                    here.steps[token] = piece, place
+            yield piece
+        yield Piece(done="length")
+
+    def _narrowed(
+        self, place: Place, ask: Ask, strays: bool, settings: int | None, recent: Recent | None = None
+    ) -> Narrowed:
+        """What there is to draw from; what depends on the place alone is kept there."""
+        found: Narrowed | None = place.kept.get(settings)
+        if found is None:
+            candidates = self._with_strays(place) if strays else place.probabilities
+            found = narrowed(candidates, ask.options, recent or Recent(0))
+            if settings is not None and len(place.kept) < KEPT:
+                place.kept[settings] = found
+        return found
 
     def _with_strays(self, place: Place) -> Candidates:
         found = place.kept.get("strays")
@@ -398,6 +423,11 @@ class Held:
 @lru_cache(maxsize=4096)
 def _said(token: str) -> Piece:
     return Piece(text=token, tokens=1)
+
+
+def _shown(token: str, ask: Ask) -> str:
+    """The first token of a text: where nothing stands before it, without the space before a word."""
+    return token if ask.raw is not None else token.removeprefix(" ") or token
 
 
 def _logprob(candidates: Candidates, token: str, top: int) -> Logprob:
