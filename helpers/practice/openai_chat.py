@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
 from starlette.requests import Request
@@ -27,9 +27,9 @@ from .openai_http import (
     authorised,
     body_of,
     compact,
+    id_headers,
     limit_headers,
     reply,
-    request_id,
 )
 from .openai_kept import keep
 from .openai_models import BY_NAME, OpenAIModel, named
@@ -52,14 +52,9 @@ async def chat_completions(request: Request) -> Response:
     asked: dict[str, Any] = {}
     try:
         authorised(request)
-        key = header(request, b"content-type"), body
-        asked, wanted = _known.get(key) or (read(request, body), None)
-        if wanted is None:
-            wanted = _checked(asked)
-            if len(_known) >= KNOWN:
-                _known.clear()
-            if len(body) <= LONGEST_KNOWN:
-                _known[key] = asked, wanted
+        known = _known.get((header(request, b"content-type"), body))
+        asked = known[0] if known else read(request, body)
+        wanted = known[1] if known else _understood(request, body, asked)
         turn = start(practice, wanted, stamp)
     except OpenAIRefusal as refusal:
         return openai_error(refusal, refusal_headers(refusal, asked, stamp))
@@ -76,6 +71,16 @@ async def chat_completions(request: Request) -> Response:
 _known: dict[tuple[str, bytes], tuple[dict[str, Any], Wanted]] = {}  # a class often sends the same
 
 
+def _understood(request: Request, body: bytes, asked: dict[str, Any]) -> Wanted:
+    """What `asked`, which stands in `body`, wants; remembered for the next time. Raises OpenAIRefusal."""
+    wanted = _checked(asked)
+    if len(body) <= LONGEST_KNOWN:
+        if len(_known) >= KNOWN:
+            _known.clear()
+        _known[header(request, b"content-type"), body] = asked, wanted
+    return wanted
+
+
 async def completions(request: Request) -> Response:
     """The older endpoint, which none of the chat models serves."""
     body = await request.body()
@@ -86,7 +91,7 @@ async def completions(request: Request) -> Response:
         named(asked["model"], lambda one: bool(one.output))
         raise OpenAIRefusal("not a completion model", "model")
     except OpenAIRefusal as refusal:
-        return openai_error(refusal, request_id(stamp))
+        return openai_error(refusal, id_headers(stamp))
 
 
 def read(request: Request, body: bytes) -> dict[str, Any]:
@@ -103,9 +108,9 @@ def refusal_headers(refusal: OpenAIRefusal, asked: dict[str, Any], stamp: Stamp)
     """A 400 has the headers of a reply, where the model is known; a 404 or 401 has only the id."""
     model = BY_NAME.get(asked.get("model", ""))
     if refusal.status in (401, 404) or model is None:
-        return request_id(stamp)
+        return id_headers(stamp)
     limits = limit_headers(model.requests, model.tokens, 0)
-    return {**request_id(stamp), "openai-processing-ms": "1", **VERSION, **limits}
+    return {**id_headers(stamp), "openai-processing-ms": "1", **VERSION, **limits}
 
 
 def begin(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Turn:
@@ -319,7 +324,7 @@ async def _steps(
     key = "refusal" if turn.refusal else "content"
     async for made in parts(practice, turn):
         steps: list[_Step | dict[str, Any]] = []
-        for index, piece in made:
+        for index, piece in _in_turn(made):
             if piece.text and piece.logprobs:
                 steps.append(_Step(index, {key: piece.text}, None, piece))
             elif piece.text:
@@ -331,11 +336,18 @@ async def _steps(
             if piece.done:
                 steps.append(_ending(index, _finish(turn, asked, bool(called[index]), piece.done)))
         if "prediction" in asked:
-            said += [piece for _, piece in made]
+            said += chain.from_iterable(made)
         if steps:
             yield steps
     if _counted(asked):
         yield [_usage(turn, asked, said)]
+
+
+def _in_turn(made: list[list[Piece]]) -> Iterable[tuple[int, Piece]]:
+    """A piece of each reply in turn, with the reply's number."""
+    if len(made) == 1:
+        return [(0, piece) for piece in made[0]]
+    return [(n, piece) for turn in zip_longest(*made) for n, piece in enumerate(turn) if piece]
 
 
 # Most steps come again and again; those that are the same are one object, which is spelled once.

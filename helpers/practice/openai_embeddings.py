@@ -14,7 +14,7 @@ from .gojson import float32
 from .openai_chat import read, refusal_headers
 from .openai_checks import check_input_texts
 from .openai_fields import EMBEDDINGS
-from .openai_http import VERSION, authorised, limit_headers, reply, request_id
+from .openai_http import VERSION, authorised, id_headers, limit_headers, reply
 from .openai_models import OpenAIModel, named
 from .openai_rules import check
 from .replies import route, written
@@ -36,7 +36,7 @@ async def embeddings(request: Request) -> Response:
         return openai_error(refusal, refusal_headers(refusal, asked, stamp))
     model = named(asked["model"], lambda one: bool(one.dimensions))
     limits = limit_headers(model.requests, model.tokens, whole["usage"]["prompt_tokens"])
-    return reply(whole, written({**request_id(stamp), "openai-processing-ms": "1", **VERSION, **limits}))
+    return reply(whole, written({**id_headers(stamp), "openai-processing-ms": "1", **VERSION, **limits}))
 
 
 def embed(practice: Practice, asked: dict[str, Any]) -> dict[str, Any]:

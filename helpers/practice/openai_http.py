@@ -26,6 +26,7 @@ VERSION = {
     "openai-organization": "org-practice",
     "openai-project": "proj_practice",
 }
+EXPOSED = {"access-control-expose-headers": "X-Request-ID"}
 
 
 def authorised(request: Request) -> None:
@@ -67,11 +68,12 @@ def body_of(request: Request, body: bytes) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
 
 
-def request_id(stamp: Stamp) -> dict[str, str]:
-    return {
-        "x-request-id": "req_" + stamp.letters(32, HEX, "request"),
-        "access-control-expose-headers": "X-Request-ID",
-    }
+def request_id(stamp: Stamp) -> str:
+    return "req_" + stamp.letters(32, HEX, "request")
+
+
+def id_headers(stamp: Stamp) -> dict[str, str]:
+    return {"x-request-id": request_id(stamp), **EXPOSED}
 
 
 def limit_headers(requests: int, tokens: int, used: int) -> dict[str, str]:
@@ -122,7 +124,10 @@ def indented(value: Any, line: str = "\n") -> str:
         return spelled[line]
     inner = line + "  "
     if kind is dict and value:
-        members = [f"{_quoted(key)}: {indented(item, inner)}" for key, item in value.items()]
+        members = [
+            f"{_quoted(key)}: {_quoted(item) if type(item) is str else indented(item, inner)}"
+            for key, item in value.items()
+        ]
         return f"{{{inner}{(',' + inner).join(members)}{line}}}"
     if kind is list and value:
         return f"[{inner}{(',' + inner).join([indented(item, inner) for item in value])}{line}]"
@@ -145,5 +150,5 @@ async def answer(request: Request, make: Callable[[Request, bytes, Stamp], Any])
     try:
         made = make(request, body, stamp)
     except OpenAIRefusal as refusal:
-        return openai_error(refusal, request_id(stamp))
-    return reply(made, written({**request_id(stamp), **VERSION}))
+        return openai_error(refusal, id_headers(stamp))
+    return reply(made, written({**id_headers(stamp), **VERSION}))

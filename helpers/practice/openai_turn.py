@@ -16,11 +16,11 @@ from .engines import Ask, Piece
 from .engines.tokens import split, text_of
 from .errors import OpenAIRefusal
 from .gojson import BadBody, decode_base64
-from .openai_http import LETTERS, VERSION, limit_headers, request_id
+from .openai_http import EXPOSED, LETTERS, VERSION, limit_headers, request_id
 from .openai_models import OpenAIModel
 from .options import complete
 from .replies import written
-from .state import Practice, Stamp, run_together, run_whole
+from .state import Practice, Stamp, run_together
 
 REASONING_STEP = 64  # recorded reasoning counts are multiples of it
 EFFORT_STEPS = {"none": 0, "minimal": 0, "low": 1, "medium": 3, "high": 8, "xhigh": 16}
@@ -84,14 +84,15 @@ class Turn:
         frozen = self.meter.clock.frozen
         spent = sum(self.meter.durations()) / 1e6 if frozen else (time.perf_counter() - self.started) * 1000
         limits = self.model.requests, self.model.tokens, self.prompt_tokens
-        return [*written(request_id(self.stamp)), _standing(max(1, round(spent)), *limits)]
+        number = b"x-request-id: %b\r\n" % request_id(self.stamp).encode()
+        return [number, _standing(max(1, round(spent)), *limits)]
 
 
 @lru_cache(maxsize=1024)
 def _standing(milliseconds: int, requests: int, tokens: int, used: int) -> bytes:
     """The headers that many replies have in common."""
     took = {"openai-processing-ms": str(milliseconds)}
-    return b"".join(written({**took, **VERSION, **limit_headers(requests, tokens, used)}))
+    return b"".join(written({**EXPOSED, **took, **VERSION, **limit_headers(requests, tokens, used)}))
 
 
 def start(practice: Practice, wanted: Wanted, stamp: Stamp) -> Turn:
@@ -141,30 +142,28 @@ def _ready(practice: Practice, wanted: Wanted) -> Ready:
 async def pieces(practice: Practice, turn: Turn) -> AsyncIterator[Piece]:
     """The pieces of the one reply; of a refusal its words, which are the turn's `refusal`."""
     async for part in parts(practice, turn):
-        for _, piece in part:
+        for piece in part[0]:
             yield piece
 
 
-def parts(practice: Practice, turn: Turn) -> AsyncIterator[list[tuple[int, Piece]]]:
-    """The pieces of all replies, with the number of each; in one part what is ready together."""
+def parts(practice: Practice, turn: Turn) -> AsyncIterator[list[list[Piece]]]:
+    """The pieces of each reply; in one part what is ready together."""
     return _refusals(turn) if turn.refusal else run_together(practice, turn.asks, turn.meter)
 
 
 async def replies(practice: Practice, turn: Turn) -> list[list[Piece]]:
     """The pieces of each reply, when all are there."""
-    if turn.refusal:
-        return [_refused(turn)] * len(turn.asks)
-    return [await run_whole(practice, ask, turn.meter) for ask in turn.asks]
+    made: list[list[Piece]] = [[] for _ in turn.asks]
+    async for part in parts(practice, turn):
+        for whole, pieces in zip(made, part, strict=True):
+            whole += pieces
+    return made
 
 
-async def _refusals(turn: Turn) -> AsyncIterator[list[tuple[int, Piece]]]:
-    yield [(number, piece) for piece in _refused(turn) for number in range(len(turn.asks))]
-
-
-def _refused(turn: Turn) -> list[Piece]:
+async def _refusals(turn: Turn) -> AsyncIterator[list[list[Piece]]]:
     words = split(turn.refusal)
     turn.meter.wrote(len(words) * len(turn.asks))
-    return [*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]
+    yield [[*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]] * len(turn.asks)
 
 
 def _last_said(messages: list[dict[str, Any]]) -> str:

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, zip_longest
+from itertools import islice
 from pathlib import Path
-from random import Random
+from random import randbytes
 from typing import Any
 
 from starlette.requests import Request
@@ -43,9 +43,6 @@ def header(request: Request, name: bytes) -> str:
     return request.scope["practice.headers"].get(name, b"").decode("latin-1")
 
 
-_chance = Random()
-
-
 @lru_cache
 def _letters(alphabet: str) -> bytes:
     """A letter of `alphabet` for each byte there is."""
@@ -62,7 +59,7 @@ class Stamp:
     @classmethod
     def of(cls, request: Request, body: bytes) -> Stamp:
         if not practice_of(request).clock.frozen:
-            return cls(_chance.randbytes(16).hex(), False)
+            return cls(randbytes(16).hex(), False)
         asked = f"{request.method} {request.url.path}\n".encode() + body
         return cls(hashlib.sha256(asked).hexdigest(), True)
 
@@ -99,43 +96,23 @@ async def run(
             yield piece
 
 
-async def run_whole(practice: Practice, ask: Ask, meter: Meter) -> list[Piece]:
-    """All pieces of a scripted reply."""
-    made: list[Piece] = []
-    meter.began()
-    for piece in await practice.engine.pieces(ask):
-        made.append(piece)
-        if len(made) % TURN == 0:
-            await asyncio.sleep(0)
-    tokens = sum([piece.tokens for piece in made])
-    if practice.pace:
-        await asyncio.sleep(tokens / practice.pace)
-    meter.wrote(tokens)
-    return made
-
-
 async def run_together(
     practice: Practice, asks: list[Ask], meter: Meter
-) -> AsyncGenerator[list[tuple[int, Piece]], None]:
-    """The pieces of scripted replies, a piece of each in turn with the number of its ask; in one part what is
-    ready together, which at a pace is one piece of each.
-    """
+) -> AsyncGenerator[list[list[Piece]], None]:
+    """The pieces of scripted replies: of each reply those that are ready together, which at a pace is one."""
     pace, most = practice.pace, 1 if practice.pace else TURN
-    replies = {n: await practice.engine.pieces(ask) for n, ask in enumerate(asks)}
+    replies = [await practice.engine.pieces(ask) for ask in asks]
     meter.began()
-    while replies:
-        made = [[(n, piece) for piece in islice(pieces, most)] for n, pieces in replies.items()]
-        for part in made:
-            number, last = part[-1]
-            if last.done:
-                del replies[number]
-        together = made[0] if len(made) == 1 else [one for turn in zip_longest(*made) for one in turn if one]
-        tokens = sum([piece.tokens for _, piece in together])
+    going = True
+    while going:
+        part = [list(islice(pieces, most)) for pieces in replies]
+        going = any([made and not made[-1].done for made in part])
+        tokens = sum([piece.tokens for made in part for piece in made])
         if pace and tokens:
             await asyncio.sleep(tokens / pace)
         meter.wrote(tokens)
-        yield together
-        if replies:
+        yield part
+        if going:
             await asyncio.sleep(0)
 
 
