@@ -29,6 +29,12 @@ CHUNK_LINE = 4096  # bytes of the line before a chunk, and of all lines after th
 BODY_WAITS = 64 * 1024  # bytes of a body that may wait to be read
 LINGER = 0.5  # seconds until a refused connection is closed, so that the client can read why
 
+_SCOPE = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "scheme": "http",
+    "root_path": "",
+}
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _HEX = re.compile(rb"[0-9a-fA-F]+").fullmatch
 
@@ -53,9 +59,10 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.flow = FlowControl(transport)
         self.loop = asyncio.get_running_loop()
-        self.server, self.client = (
+        server, client = (
             (transport.get_extra_info(name) or ("", 0))[:2] for name in ("sockname", "peername")
         )
+        self.scope = {**_SCOPE, "server": server, "client": client}
         self.state.connections.add(self)  # type: ignore[arg-type]
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -123,18 +130,13 @@ class Connection(asyncio.Protocol):
 
     def _call(self, head: Head) -> Call:
         scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            **self.scope,
             "http_version": f"1.{head.minor}",
             "method": head.method,
-            "scheme": "http",
             "path": head.path,
             "raw_path": head.target,
             "query_string": head.query,
-            "root_path": "",
             "headers": head.headers,
-            "client": self.client,
-            "server": self.server,
         }
         return self.call(self, scope, head)
 
@@ -205,9 +207,7 @@ class Connection(asyncio.Protocol):
         """Answer the next request, if none is being answered."""
         if self.answering is None and self.waiting:
             self.answering = self.waiting.popleft()
-            task = self.loop.create_task(self.answering.answered())
-            self.state.tasks.add(task)
-            task.add_done_callback(self.state.tasks.discard)
+            self.state.tasks.add(self.loop.create_task(self.answering.answered()))
         if self.waiting:
             self.flow.pause_reading()
         elif self.answering:
@@ -274,6 +274,8 @@ class Call:
         except BaseException:
             name = f"{self.scope['method']} {self.scope['path']}"
             logging.getLogger("uvicorn.error").exception("The practice server failed at %s", name)
+        finally:
+            self.connection.state.tasks.discard(asyncio.current_task())
         if self.ended or self.gone:
             return
         if self.started:

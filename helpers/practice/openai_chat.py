@@ -23,13 +23,13 @@ from .openai_checks import check_chat
 from .openai_http import (
     LETTERS,
     VERSION,
-    Often,
     authorised,
     body_of,
     compact,
     id_headers,
+    indented,
     limit_headers,
-    reply,
+    reply_text,
 )
 from .openai_kept import keep
 from .openai_models import BY_NAME, OpenAIModel, named
@@ -40,7 +40,19 @@ from .transport import openai_error
 
 TIERS = {"fast": "priority", "priority": "priority", "flex": "flex", "scale": "scale"}
 KNOWN, LONGEST_KNOWN = 100, 16 * 1024  # how many requests are kept as they were understood, and their bytes
-SHORT = 2_000  # letters of a text that may come again
+TEXTS, SHORT = 1024, 2_000  # how many texts of replies are kept as they were spelled, and their letters
+PLAIN = {"model", "messages", "stream", "store", "metadata", "user", "safety_identifier"} | {
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "max_tokens",
+    "max_completion_tokens",
+    "reasoning_effort",
+}  # fields that say nothing of what a reply has besides its text and its counts
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 
 Chunks = AsyncIterator[dict[str, Any]]
@@ -62,10 +74,12 @@ async def chat_completions(request: Request) -> Response:
         padded = asked.get("stream_options", {}).get("include_obfuscation", True)
         frames = _frames(practice, turn, asked, stamp if padded else None)
         return Stream(frames, [*written(SSE), *turn.headers()])
-    whole = await completion(practice, turn, asked)
+    made = await replies(practice, turn)
+    head = _head(turn)
     if asked.get("store"):
-        keep(request, "completions", whole["id"], {"asked": asked, "made": whole})
-    return reply(whole, turn.headers())
+        whole = {**head, **_members(turn, asked, made)}
+        keep(request, "completions", head["id"], {"asked": asked, "made": whole})
+    return reply_text(f"{indented(head)[:-2]},{_members_spelled(turn, asked, made)[1:]}", turn.headers())
 
 
 _known: dict[tuple[str, bytes], tuple[dict[str, Any], Wanted]] = {}  # a class often sends the same
@@ -170,20 +184,43 @@ def _tail(turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
 async def completion(practice: Practice, turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
     """The reply as one object."""
     made = await replies(practice, turn)
+    return {**_head(turn), **_members(turn, asked, made)}
+
+
+def _members(turn: Turn, asked: dict[str, Any], made: list[list[Piece]]) -> dict[str, Any]:
+    """What a reply says after its head."""
     choices = [_choice(turn, asked, n, one) for n, one in enumerate(made)]
     usage = _usage(turn, asked, chain.from_iterable(made))
-    whole = {**_head(turn), "choices": choices, "usage": usage, **_tail(turn, asked)}
+    members = {"choices": choices, "usage": usage, **_tail(turn, asked)}
     if "moderation" in asked:
         verdict = _verdict(asked["moderation"]["model"])
-        whole["moderation"] = {"input": verdict, "output": verdict}
-    return whole
+        members["moderation"] = {"input": verdict, "output": verdict}
+    return members
+
+
+def _members_spelled(turn: Turn, asked: dict[str, Any], made: list[list[Piece]]) -> str:
+    """The members as JSON. Those of a plain text are remembered, because a class often gets the same."""
+    if turn.refusal or not asked.keys() <= PLAIN:
+        return indented(_members(turn, asked, made))
+    text, done = "".join([piece.text for piece in made[0]]), made[0][-1].done
+    counts = turn.prompt_tokens, turn.reasoning_tokens, turn.meter.reply_tokens
+    key = turn.model.snapshot, text, done, *counts
+    spelled = _texts.get(key)
+    if spelled is None:
+        spelled = indented(_members(turn, asked, made))
+        if len(text) <= SHORT:
+            if len(_texts) >= TEXTS:
+                _texts.clear()
+            _texts[key] = spelled
+    return spelled
+
+
+_texts: dict[tuple[Any, ...], str] = {}
 
 
 def _choice(turn: Turn, asked: dict[str, Any], index: int, made: list[Piece]) -> dict[str, Any]:
     called = [piece for piece in made if piece.tool_call]
     text = "".join([piece.text for piece in made])
-    if not called and not turn.refusal and turn.asks[0].logprobs is None and len(text) <= SHORT:
-        return _plain(index, text, turn.model.reasoning, made[-1].done)
     message: dict[str, Any] = {"role": "assistant", "content": None if called or turn.refusal else text}
     if called and "functions" in asked:
         name, arguments = call_text(turn, called[0])
@@ -195,14 +232,6 @@ def _choice(turn: Turn, asked: dict[str, Any], index: int, made: list[Piece]) ->
     choice |= _logprobs_of(turn, made)
     choice["finish_reason"] = _finish(turn, asked, bool(called), made[-1].done)
     return choice
-
-
-@lru_cache(maxsize=1024)
-def _plain(index: int, text: str, reasoning: bool, finish_reason: str) -> Often:
-    """A choice that is a text and nothing else; a class gets the same ones often."""
-    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-    logprobs = {} if reasoning else {"logprobs": None}
-    return Often({"index": index, "message": message, **logprobs, "finish_reason": finish_reason})
 
 
 def _call(turn: Turn, piece: Piece, choice: int, index: int) -> dict[str, Any]:
@@ -239,25 +268,18 @@ def _usage(turn: Turn, asked: dict[str, Any], made: Iterable[Piece]) -> dict[str
     reasoning = turn.reasoning_tokens * len(turn.asks)
     accepted, rejected = _predicted(asked, made) if "prediction" in asked else (0, 0)
     wrote = turn.meter.reply_tokens + reasoning + rejected
-    return _counts(turn.prompt_tokens, wrote, reasoning, accepted, rejected)
-
-
-@lru_cache(maxsize=1024)
-def _counts(read: int, wrote: int, reasoning: int, accepted: int, rejected: int) -> Often:
-    return Often(
-        {
-            "prompt_tokens": read,
-            "completion_tokens": wrote,
-            "total_tokens": read + wrote,
-            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-            "completion_tokens_details": {
-                "reasoning_tokens": reasoning,
-                "audio_tokens": 0,
-                "accepted_prediction_tokens": accepted,
-                "rejected_prediction_tokens": rejected,
-            },
-        }
-    )
+    return {
+        "prompt_tokens": turn.prompt_tokens,
+        "completion_tokens": wrote,
+        "total_tokens": turn.prompt_tokens + wrote,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": accepted,
+            "rejected_prediction_tokens": rejected,
+        },
+    }
 
 
 def _predicted(asked: dict[str, Any], made: Iterable[Piece]) -> tuple[int, int]:

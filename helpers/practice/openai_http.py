@@ -100,16 +100,15 @@ def go_duration(milliseconds: float) -> str:
 
 def reply(value: Any, lines: list[bytes], status: int = 200) -> Response:
     """`value` as a reply; `lines` are its other headers as they are written."""
-    text = indented(value)
-    return Whole(text.encode("utf-8", "replace"), status, [*written({"content-type": BARE_JSON}), *lines])
+    return reply_text(indented(value), lines, status)
 
 
-class Often(dict[str, Any]):
-    """A part of many replies, not to be changed; it remembers how it is spelled at each depth."""
+def reply_text(text: str, lines: list[bytes], status: int = 200) -> Response:
+    """As `reply`, where the JSON is already spelled."""
+    return Whole(text.encode("utf-8", "replace"), status, [*_JSON, *lines])
 
-    def __init__(self, members: dict[str, Any]) -> None:
-        super().__init__(members)
-        self.spelled: dict[str, str] = {}
+
+_JSON = written({"content-type": BARE_JSON})
 
 
 def indented(value: Any, line: str = "\n") -> str:
@@ -117,11 +116,6 @@ def indented(value: Any, line: str = "\n") -> str:
     kind = type(value)
     if kind is str:
         return _quoted(value)
-    if kind is Often:
-        spelled: dict[str, str] = value.spelled
-        if line not in spelled:
-            spelled[line] = indented(dict(value), line)
-        return spelled[line]
     inner = line + "  "
     if kind is dict and value:
         members = [

@@ -20,7 +20,7 @@ from .openai_http import EXPOSED, LETTERS, VERSION, limit_headers, request_id
 from .openai_models import OpenAIModel
 from .options import complete
 from .replies import written
-from .state import Practice, Stamp, run_together
+from .state import Practice, Stamp, run_together, run_whole
 
 REASONING_STEP = 64  # recorded reasoning counts are multiples of it
 EFFORT_STEPS = {"none": 0, "minimal": 0, "low": 1, "medium": 3, "high": 8, "xhigh": 16}
@@ -153,17 +153,22 @@ def parts(practice: Practice, turn: Turn) -> AsyncIterator[list[list[Piece]]]:
 
 async def replies(practice: Practice, turn: Turn) -> list[list[Piece]]:
     """The pieces of each reply, when all are there."""
-    made: list[list[Piece]] = [[] for _ in turn.asks]
-    async for part in parts(practice, turn):
-        for whole, pieces in zip(made, part, strict=True):
-            whole += pieces
+    if turn.refusal:
+        return [_refused(turn)] * len(turn.asks)
+    made = []
+    for ask in turn.asks:
+        made.append(await run_whole(practice, ask, turn.meter))
     return made
 
 
 async def _refusals(turn: Turn) -> AsyncIterator[list[list[Piece]]]:
+    yield [_refused(turn)] * len(turn.asks)
+
+
+def _refused(turn: Turn) -> list[Piece]:
     words = split(turn.refusal)
     turn.meter.wrote(len(words) * len(turn.asks))
-    yield [[*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]] * len(turn.asks)
+    return [*(Piece(text=word, tokens=1) for word in words), Piece(done="stop")]
 
 
 def _last_said(messages: list[dict[str, Any]]) -> str:

@@ -19,8 +19,8 @@ from .gojson import encode
 JSON = "application/json; charset=utf-8"
 BARE_JSON = "application/json"
 NDJSON = "application/x-ndjson"
-SCRIPTED, REAL = b"scripted", b"model"
-author = ContextVar("author", default=SCRIPTED)  # who makes the words of this reply: the header x-practice
+SCRIPTED, REAL = line(b"x-practice", b"scripted"), line(b"x-practice", b"model")
+author = ContextVar("author", default=SCRIPTED)  # who makes the words of this reply, as its header says it
 AT_ONCE = 64 * 1024  # bytes of frames that are sent in one piece at most
 
 

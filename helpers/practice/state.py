@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from random import randbytes
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
@@ -49,8 +49,7 @@ def _letters(alphabet: str) -> bytes:
     return (alphabet * 256)[:256].encode()
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Where a reply's ids and draws come from: chance, or on a frozen clock the request itself."""
 
     seed: str
@@ -96,12 +95,31 @@ async def run(
             yield piece
 
 
+async def run_whole(practice: Practice, ask: Ask, meter: Meter) -> list[Piece]:
+    """All pieces of a scripted reply."""
+    pieces = await practice.engine.pieces(ask)
+    meter.began()
+    made: list[Piece] = []
+    while True:
+        made += islice(pieces, TURN)
+        if made[-1].done:
+            break
+        await asyncio.sleep(0)
+    tokens = sum([piece.tokens for piece in made])
+    if practice.pace:
+        await asyncio.sleep(tokens / practice.pace)
+    meter.wrote(tokens)
+    return made
+
+
 async def run_together(
     practice: Practice, asks: list[Ask], meter: Meter
 ) -> AsyncGenerator[list[list[Piece]], None]:
     """The pieces of scripted replies: of each reply those that are ready together, which at a pace is one."""
     pace, most = practice.pace, 1 if practice.pace else TURN
-    replies = [await practice.engine.pieces(ask) for ask in asks]
+    replies = []
+    for ask in asks:
+        replies.append(await practice.engine.pieces(ask))
     meter.began()
     going = True
     while going:

@@ -286,7 +286,7 @@ class _Exchange(Call):
 
     def _label(self) -> list[bytes]:
         """The headers that every reply has."""
-        return lines_of([(b"x-practice", author.get()), *self.added])
+        return [author.get(), *lines_of(self.added)]
 
     async def _hang_up(self) -> None:
         """Break the connection in the middle of the reply."""

@@ -321,8 +321,12 @@ class Script:
     ) -> Iterator[Piece]:
         settings = narrowing(ask.options)
         if settings is not None and ask.logprobs is None and not any(ask.options["stop"]):
-            yield from self._plainly(place, ask, random, left, strays, settings)
-            return
+            return self._plainly(place, ask, random, left, strays, settings)
+        return self._carefully(place, ask, random, left, strays, settings)
+
+    def _carefully(
+        self, place: Place, ask: Ask, random: Random, left: int, strays: bool, settings: int | None
+    ) -> Iterator[Piece]:
         held, recent = Held(ask.options["stop"]), Recent(ask.options["repeat_last_n"])
         for number in range(left):
             token = self._narrowed(place, ask, strays, settings, recent).drawn(random)
