@@ -337,8 +337,7 @@ class Call:
             return
         if message["type"] == "http.response.start":
             lines = lines_of(message["headers"])
-            length = next((int(one[16:]) for one in lines if one.startswith(b"content-length: ")), None)
-            self._begin(message["status"], lines, length)
+            self._begin(message["status"], lines, _length(lines))
         else:
             self._write(message.get("body", b""), message.get("more_body", False))
 
@@ -383,6 +382,14 @@ class Call:
             self.ended = True
             self._news.set()
             self.connection.answered(self.keeps_alive)
+
+
+def _length(lines: list[bytes]) -> int | None:
+    """Of a reply's body in bytes, if its headers say so."""
+    for one in lines:
+        if one.startswith(b"content-length: "):
+            return int(one[16:])
+    return None
 
 
 # Where Python's names of a status are not Go's, or have changed between Pythons.

@@ -7,7 +7,7 @@ Sources of the shapes: recorded replies of api.openai.com in envoyproxy/ai-gatew
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Any
@@ -316,12 +316,17 @@ def _verdict(model: str) -> dict[str, Any]:
 
 @dataclass(eq=False)
 class _Step:
-    """What one chunk adds to one choice, as its delta; `piece` is there for its logprobs."""
+    """What one chunk adds to one choice, as its delta; `piece` is there for its logprobs.
+
+    A step that comes again and again is one object, which is spelled once, for each form of a chunk.
+    """
 
     choice: int
     delta: dict[str, Any]
     finish: str | None = None
     piece: Piece | None = None
+    usage: dict[str, Any] | None = None  # what the last chunk has instead of a choice
+    spelled: dict[tuple[bool, bool], bytes] = field(default_factory=dict)
 
 
 async def chunks(practice: Practice, turn: Turn, asked: dict[str, Any]) -> Chunks:
@@ -336,16 +341,14 @@ def _chunk_head(turn: Turn, asked: dict[str, Any]) -> dict[str, Any]:
     return {**_head(turn), "object": "chat.completion.chunk", **_tail(turn, asked)}
 
 
-async def _steps(
-    practice: Practice, turn: Turn, asked: dict[str, Any]
-) -> AsyncIterator[list[_Step | dict[str, Any]]]:
+async def _steps(practice: Practice, turn: Turn, asked: dict[str, Any]) -> AsyncIterator[list[_Step]]:
     """The reply's steps, those that are ready together; the usage, where it was asked for, is the last."""
     called: list[int] = [0] * len(turn.asks)
     said: list[Piece] = []
     yield [_opening(index) for index in range(len(turn.asks))]
     key = "refusal" if turn.refusal else "content"
     async for made in parts(practice, turn):
-        steps: list[_Step | dict[str, Any]] = []
+        steps: list[_Step] = []
         for index, piece in _in_turn(made):
             if piece.text and piece.logprobs:
                 steps.append(_Step(index, {key: piece.text}, None, piece))
@@ -362,7 +365,7 @@ async def _steps(
         if steps:
             yield steps
     if _counted(asked):
-        yield [_usage(turn, asked, said)]
+        yield [_Step(0, {}, usage=_usage(turn, asked, said))]
 
 
 def _in_turn(made: list[list[Piece]]) -> Iterable[tuple[int, Piece]]:
@@ -370,9 +373,6 @@ def _in_turn(made: list[list[Piece]]) -> Iterable[tuple[int, Piece]]:
     if len(made) == 1:
         return [(0, piece) for piece in made[0]]
     return [(n, piece) for turn in zip_longest(*made) for n, piece in enumerate(turn) if piece]
-
-
-# Most steps come again and again; those that are the same are one object, which is spelled once.
 
 
 @lru_cache
@@ -394,25 +394,17 @@ def _counted(asked: dict[str, Any]) -> bool:
     return asked.get("stream_options", {}).get("include_usage", False)
 
 
-def _rest(turn: Turn, asked: dict[str, Any], step: _Step | dict[str, Any]) -> dict[str, Any]:
+def _rest(turn: Turn, asked: dict[str, Any], step: _Step) -> dict[str, Any]:
     """What a chunk says after its head."""
-    if not isinstance(step, _Step):
-        return {"choices": [], "usage": step}
-    logprobs = _logprobs_of(turn, [step.piece]) if step.piece else {}
-    return _one_choice(step, logprobs, turn.model.reasoning, _counted(asked))
-
-
-def _one_choice(step: _Step, logprobs: dict[str, Any], reasoning: bool, counted: bool) -> dict[str, Any]:
+    if step.usage:
+        return {"choices": [], "usage": step.usage}
     choice: dict[str, Any] = {"index": step.choice, "delta": step.delta}
-    if logprobs or not reasoning:
-        choice |= {"logprobs": None, **logprobs}
+    if step.piece:
+        choice |= _logprobs_of(turn, [step.piece])
+    elif not turn.model.reasoning:
+        choice["logprobs"] = None
     choice["finish_reason"] = step.finish
-    return {"choices": [choice], **({"usage": None} if counted else {})}
-
-
-@lru_cache(maxsize=4096)
-def _spelled(step: _Step, reasoning: bool, counted: bool) -> bytes:
-    return compact(_one_choice(step, {}, reasoning, counted))[1:]
+    return {"choices": [choice], **({"usage": None} if _counted(asked) else {})}
 
 
 def _call_deltas(
@@ -434,19 +426,19 @@ def _call_deltas(
     return [{"tool_calls": [one]} for one in (opening, *parts)]
 
 
+def _spelled(turn: Turn, asked: dict[str, Any], step: _Step, form: tuple[bool, bool]) -> bytes:
+    spelled = step.spelled[form] = compact(_rest(turn, asked, step))[1:]
+    return spelled
+
+
 async def _frames(
     practice: Practice, turn: Turn, asked: dict[str, Any], padded: Stamp | None
 ) -> AsyncIterator[bytes]:
     """The chunks as events; what is the same in many of them is spelled once."""
     number, head = 0, compact(_chunk_head(turn, asked))[:-1] + b","
-    reasoning, counted, called = turn.model.reasoning, _counted(asked), bool(turn.asks[0].tools)
+    form = turn.model.reasoning, _counted(asked)
     async for steps in _steps(practice, turn, asked):
-        rests = [
-            _spelled(step, reasoning, counted)
-            if isinstance(step, _Step) and step.piece is None and not called
-            else compact(_rest(turn, asked, step))[1:]
-            for step in steps
-        ]
+        rests = [step.spelled.get(form) or _spelled(turn, asked, step, form) for step in steps]
         if padded:
             chunks = [padding(head + rest, padded, number + n) for n, rest in enumerate(rests, 1)]
             number += len(rests)

@@ -224,6 +224,7 @@ def run(app: Application, listener: socket.socket, owned: bool = False) -> None:
 
 
 async def _until_done(server: uvicorn.Server, listener: socket.socket, owners: set[int] | None) -> None:
+    sys.set_asyncgen_hooks(firstiter=None)  # a list of all generators is for who closes them at the end
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while owners is not None and not serving.done():
         await asyncio.wait([serving], timeout=OWNER_CHECK)
