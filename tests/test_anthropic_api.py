@@ -35,6 +35,27 @@ REFUSALS: list[tuple[Any, int, str, str]] = [
     ({"model": "x", "max_tokens": 1}, 400, "invalid_request_error", "messages is required"),
     ({**ASK, "model": "nosuch"}, 404, "not_found_error", "model 'nosuch' not found"),
     (b"", 400, "invalid_request_error", "EOF"),
+    ({**ASK, "messages": [None]}, 400, "invalid_request_error", "unexpected end of JSON input"),
+    (
+        {**ASK, "messages": [{"role": 1}]},
+        400,
+        "invalid_request_error",
+        "json: cannot unmarshal number into Go struct field MessagesRequest.messages.role of type string",
+    ),
+    (
+        {**ASK, "messages": [{"role": "user", "content": [{"type": "image", "source": {"data": 1}}]}]},
+        400,
+        "invalid_request_error",
+        "json: cannot unmarshal number into Go struct field MessagesRequest.messages.source.data "
+        "of type string",
+    ),
+    (
+        {**ASK, "tools": [{**WEATHER, "input_schema": ""}]},
+        400,
+        "invalid_request_error",
+        'invalid input_schema for tool "get_weather": json: cannot unmarshal string into '
+        "Go value of type api.ToolFunctionParameters",
+    ),
 ]
 
 

@@ -59,6 +59,11 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
         400,
         "json: cannot unmarshal number into Go struct field CreateRequest.files of type string",
     ),
+    (
+        {"from": BASE, "adapters": {"a": None}},
+        400,
+        "invalid digest format",
+    ),
     ({"files": {}}, 400, "unknown type"),
     ({"files": {"x.txt": NOWHERE}}, 400, "unknown type"),
     ({"from": BASE, "adapters": {"x": ""}}, 400, "invalid digest format"),

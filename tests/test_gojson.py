@@ -55,6 +55,10 @@ def test_floats_are_spelt_as_go_spells_them(number: float, text: str) -> None:
     assert json.loads(encode({"x": [number, 1e-7]}))["x"][0] == number
 
 
+def test_a_text_stays_a_text_beside_floats() -> None:
+    assert encode({"a": "\0", "b": 1e-7}) == rb'{"a":"\u0000","b":1e-7}'
+
+
 def test_angle_brackets_and_line_separators_are_escaped() -> None:
     assert encode({"a": "<b> & \u2028"}) == rb'{"a":"\u003cb\u003e \u0026 \u2028"}'
 

@@ -132,8 +132,59 @@ REFUSALS: list[tuple[str, Any, int, str]] = [
         400,
         "json: cannot unmarshal number into Go struct field ToolFunction.tools.function.name of type string",
     ),
+    (  # what has a decoder of its own ends the reading; other misfits wait for the end
+        "chat",
+        {"model": 1, "messages": [{"role": 1}]},
+        400,
+        "json: cannot unmarshal number into Go struct field ChatRequest.messages.role of type string",
+    ),
+    (
+        "chat",
+        {"model": 1, "messages": [{"tool_calls": [{"function": {"arguments": 1}}]}]},
+        400,
+        "Value looks like object, but can't find closing '}' symbol",
+    ),
+    (
+        "chat",
+        {"model": 1, "tools": [{"function": {"parameters": {"required": 1, "properties": {"a": 5}}}}]},
+        400,
+        "json: cannot unmarshal number into Go struct field "
+        "ToolFunctionParameters.tools.function.parameters.properties of type api.ToolProperty",
+    ),
+    (
+        "chat",
+        {"model": 1, "tools": [{"function": {"parameters": {"required": 1}}}]},
+        400,
+        "json: cannot unmarshal number into Go struct field ChatRequest.model of type string",
+    ),
+    (
+        "chat",
+        {"model": PLAIN, "messages": HI, "format": {"type": [[]]}},
+        400,
+        '{"error":{"code":400,"message":"Failed to initialize samplers: failed to parse grammar",'
+        '"type":"invalid_request_error"}}',
+    ),
     ("embed", {"model": "nosuch", "input": "x"}, 404, 'model "nosuch" not found, try pulling it first'),
     ("embed", {"input": "x"}, 404, "model '' not found"),
+    ("embed", {"input": 5}, 404, "model '' not found"),
+    (
+        "embed",
+        {"model": EMBED, "input": "x", "options": {"num_ctx": 2}},
+        400,
+        "input after truncation exceeds maximum context length",
+    ),
+    (
+        "embed",
+        {"model": EMBED, "input": "word " * 9, "options": {"num_ctx": 0}},
+        400,
+        "input exceeds maximum context length and cannot be truncated further",
+    ),
+    (
+        "pull",
+        {"model": "x", "username": 1},
+        400,
+        "json: cannot unmarshal number into Go struct field PullRequest.username of type string",
+    ),
     ("embed", {"model": EMBED, "input": 5}, 400, "invalid input type"),
     (
         "embed",
@@ -165,6 +216,19 @@ def post(client: httpx.Client, path: str, body: Any) -> httpx.Response:
 def test_refusals(client: httpx.Client, path: str, body: Any, status: int, text: str) -> None:
     reply = post(client, path, body)
     assert (reply.status_code, reply.json()) == (status, {"error": text})
+
+
+@pytest.mark.parametrize("wanted", [{"type": 1.5}, [[]], "bogus"], ids=str)
+def test_a_model_that_thinks_hears_of_the_format_after_it(client: httpx.Client, wanted: Any) -> None:
+    ask = {"model": THINK, "messages": HI, "think": True, "format": wanted}
+    soon = post(client, "chat", {**ask, "think": False})
+    whole = post(client, "chat", {**ask, "stream": False})
+    assert soon.status_code == whole.status_code == (400 if isinstance(wanted, dict) else 500)
+    assert soon.json() == whole.json()
+    *thought, last = [json.loads(line) for line in post(client, "chat", ask).text.splitlines()]
+    assert thought and all(chunk["message"]["thinking"] for chunk in thought) and last == whole.json()
+    cut = post(client, "chat", {**ask, "stream": False, "options": {"num_predict": 1}}).json()
+    assert cut["done_reason"] == "length" and cut["message"]["thinking"]
 
 
 def test_a_picture_for_a_text_model_is_refused_in_the_inner_servers_words(client: httpx.Client) -> None:

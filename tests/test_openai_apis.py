@@ -134,6 +134,58 @@ def test_ollamas_responses(client: httpx.Client) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (
+            {"type": "reasoning", "summary": 1},
+            "ResponsesReasoningInput.summary of type []openai.ResponsesReasoningSummary",
+        ),
+        (
+            {"type": "reasoning", "summary": [{"text": 1}]},
+            "ResponsesReasoningSummary.summary.text of type string",
+        ),
+        ({"type": "web_search_call", "id": 1}, "ResponsesWebSearchCall.id of type string"),
+        (
+            {"type": "web_search_call", "action": 1},
+            "ResponsesWebSearchCall.action of type openai.ResponsesWebSearchAction",
+        ),
+        (
+            {"type": "web_search_call", "action": {"query": 1}},
+            "ResponsesWebSearchAction.action.query of type string",
+        ),
+    ],
+)
+def test_ollamas_responses_name_the_field_at_fault(client: httpx.Client, item: Any, text: str) -> None:
+    error = client.post("/v1/responses", json={"model": "m", "input": [item]}).json()["error"]
+    assert error["message"] == f"input[0]: json: cannot unmarshal number into Go struct field {text}"
+
+
+FUNCTION = 'struct { Name string "json:\\"name\\""; Arguments string "json:\\"arguments\\"" }'
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ({"id": 1}, "ToolCall.messages.tool_calls.id of type string"),
+        ({"function": 1}, f"ToolCall.messages.tool_calls.function of type {FUNCTION}"),
+        ({"function": {"name": 1}}, ".messages.tool_calls.function.name of type string"),
+    ],
+)
+def test_ollamas_chat_names_the_field_at_fault(client: httpx.Client, call: Any, text: str) -> None:
+    ask = {"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]}
+    error = client.post("/v1/chat/completions", json=ask).json()["error"]
+    assert error["message"] == f"json: cannot unmarshal number into Go struct field {text}"
+
+
+@pytest.mark.parametrize(
+    ("stop", "kind"), [([[]], "[]interface {}"), ([{}], "map[string]interface {}"), ([1], "float64")]
+)
+def test_what_ollamas_completions_cannot_stop_at(client: httpx.Client, stop: Any, kind: str) -> None:
+    error = client.post("/v1/completions", json={"model": "m", "stop": stop}).json()["error"]
+    assert error["message"] == f"invalid type for 'stop' field: {kind}"
+
+
 def test_ollamas_responses_think_and_call(client: httpx.Client) -> None:
     thinking = {"model": "qwen3:0.6b", "input": "Say hi.", "reasoning": {"effort": "low"}, "stream": True}
     kinds = [event["type"] for event in responses_events(client.post("/v1/responses", json=thinking))]

@@ -63,7 +63,6 @@ BLOCK = Struct(
         "source": Struct(
             "anthropic.ImageSource",
             dict.fromkeys(("type", "media_type", "data", "url"), "string"),
-            root="MessagesRequest",
         ),
         "input": _input,
         "content": "any",
@@ -74,11 +73,12 @@ BLOCK = Struct(
 
 
 def _message(value: Any) -> dict[str, Any]:
+    value = {} if value is None else value
     if not isinstance(value, dict):
         raise _misfit(value, MESSAGE_TYPE)
+    role = decode(encode({"role": value.get("role")}), ROLE).get("role", "")
     if "content" not in value:
         raise BadBody("unexpected end of JSON input")
-    role = decode(encode({"role": value.get("role")}), ROLE).get("role", "")
     given = value["content"] if value["content"] is not None else ""
     if isinstance(given, str):
         return {"role": role, "content": [{"type": "text", "text": given}]}
@@ -212,7 +212,7 @@ def _functions(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
         elif not (searches and tool.get("name") == SEARCH["name"]):
             name = tool.get("name", "")
             try:
-                takes = decode(encode(tool.get("input_schema") or {}), PARAMETERS)
+                takes = decode(encode(tool.get("input_schema")), PARAMETERS)
             except BadBody as error:
                 raise Refusal("input schema", quoted=quote(name), text=error) from error
             about = tool.get("description", "")

@@ -71,8 +71,13 @@ MESSAGE = Struct(
                     "id": "string",
                     "index": "int",
                     "type": "string",
-                    "function": Struct("struct", {"name": "string", "arguments": "string"}),
+                    "function": Struct(
+                        'struct { Name string "json:\\"name\\""; Arguments string "json:\\"arguments\\"" }',
+                        {"name": "string", "arguments": "string"},
+                        root="",
+                    ),
                 },
+                root="ToolCall",
             ),
         ),
         "name": "string",
@@ -332,7 +337,8 @@ def _called(messages: list[dict[str, Any]], call_id: str) -> str:
 def _go_kind(value: Any) -> str:
     if value is None:
         return "<nil>"
-    return {bool: "bool", int: "float64", float: "float64"}.get(type(value), "map[string]interface {}")
+    kinds = {bool: "bool", int: "float64", float: "float64", str: "string", list: "[]interface {}"}
+    return kinds.get(type(value), "map[string]interface {}")
 
 
 def tool_call(started: Started, piece: Piece, index: int) -> dict[str, Any]:
@@ -505,9 +511,9 @@ async def embeddings(request: Request) -> Response:
                 raise Refusal("encoding", value=encoding)
             if asked.get("input") in (None, []):
                 raise Refusal("input")
-        texts = [""] if asked["input"] == "" else input_texts(asked["input"])
-        loaded, meter = await start_embed(practice, asked, "not found, pull")
-        made = vectors(practice, loaded, meter, asked, texts)
+        texts = input_texts(asked) or [""]
+        loaded, meter, most = await start_embed(practice, asked, "not found, pull")
+        made = vectors(practice, loaded, meter, most, asked, texts)
     except Refusal as refusal:
         return refused_openai(refusal)
     shown = [packed(vector) for vector in made] if encoding.lower() == "base64" else made

@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import re
+import secrets
 import struct
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +20,8 @@ from typing import Any, NoReturn
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
 _PYTHON_FLOAT = re.compile(r"\de[-+]\d|\.0(?!\d)")  # what Go spells in another way
-_MARKED_FLOAT = re.compile(r'"\\u0000([^"]*)"')
+_MARK = secrets.token_hex(8)  # of a float inside a text, which nobody else can have written
+_MARKED_FLOAT = re.compile(rf'"{_MARK}([^"]*)"')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -45,7 +47,7 @@ _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def _mark_floats(value: Any) -> Any:
     if isinstance(value, float):
-        return "\0" + spell(value)
+        return _MARK + spell(value)
     if isinstance(value, dict):
         return {k: _mark_floats(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -81,12 +83,14 @@ class Struct:
     """A Go struct: its type as error texts spell it, its fields, and the name its fields are reported under.
 
     A field's type is Go's own spelling of a plain type, another Struct, a List, or a function that makes the
-    value and may raise BadBody. Without `root` the fields are reported under the enclosing struct's.
+    value and may raise BadBody. Without `root` the fields are reported under the enclosing struct's. One with
+    a decoder of its `own` ends the reading with its first error; others are read on to the end.
     """
 
     go: str
     fields: dict[str, Any]
-    root: str = ""
+    root: str | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,10 @@ class Map:
     go: str
     item: Any
     refusal: str = ""
+
+    @property
+    def own(self) -> bool:
+        return bool(self.refusal)
 
 
 def decode(body: bytes, shape: Struct, *, empty: str = "EOF") -> dict[str, Any]:
@@ -167,7 +175,7 @@ def _fit_struct(
     value: dict[str, Any], shape: Struct, root: str, path: str, misfits: list[str]
 ) -> dict[str, Any]:
     fitted: dict[str, Any] = {}
-    root = shape.root or root
+    root = root if shape.root is None else shape.root
     for key, item in value.items():
         name = key if key in shape.fields else key.lower()
         wanted = shape.fields.get(name)
@@ -177,6 +185,16 @@ def _fit_struct(
 
 
 def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> Any:
+    if not (isinstance(wanted, (Struct, Map)) and wanted.own):
+        return _fitted(value, wanted, root, path, misfits)
+    inside: list[str] = []
+    fitted = _fitted(value, wanted, root, path, inside)
+    if inside:
+        raise BadBody(inside[0])
+    return fitted
+
+
+def _fitted(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> Any:
     if callable(wanted):
         return wanted(value)
     kind = _kind(value)
@@ -190,22 +208,23 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
         wanted = wanted.go
     elif isinstance(wanted, Map):
         if kind == "object":
-            given = ((key, item) for key, item in value.items() if item is not None)
-            return {key: _fit(item, wanted.item, root, path, misfits) for key, item in given}
+            return {key: _fit_item(item, wanted.item, root, path, misfits) for key, item in value.items()}
         if wanted.refusal:
             misfits.append(wanted.refusal)
             return None
         wanted = wanted.go
     elif wanted == "any" or _FITS.get(wanted) == kind:
         return value
-    elif wanted == "int" and kind == "number":
-        if isinstance(value, int) and abs(value) < 2**63:
+    elif wanted in _RANGES and kind == "number":
+        if isinstance(value, int) and value in _RANGES[wanted]:
             return value
         kind = f"number {spell(value) if isinstance(value, float) else value}"
     elif wanted == "api.PropertyType":
         if kind == "string":
             return value
         return _fit(value, List("[]string", "string"), root, path, misfits)
+    elif wanted == "api.ImageData" and kind == "array":
+        return bytes(_fit_item(item, "uint8", root, path, misfits) or 0 for item in value)
     elif wanted == "api.ImageData" and kind == "string":
         try:
             return decode_base64(value)
@@ -217,13 +236,21 @@ def _fit(value: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> A
 
 
 def _fit_item(item: Any, wanted: Any, root: str, path: str, misfits: list[str]) -> Any:
-    """One item of a list; null leaves it at its type's zero."""
-    if item is not None:
+    """One item of a list or map; null leaves it at its type's zero, unless that has a decoder of its own."""
+    if item is not None or callable(wanted):
         return _fit(item, wanted, root, path, misfits)
     return {} if isinstance(wanted, Struct) else _ZEROS.get(wanted) if isinstance(wanted, str) else None
 
 
-_ZEROS: dict[str, Any] = {"string": "", "int": 0, "bool": False, "float64": 0.0, "api.ImageData": b""}
+_RANGES = {"int": range(-(2**63), 2**63), "uint8": range(256)}
+_ZEROS: dict[str, Any] = {
+    "string": "",
+    "int": 0,
+    "uint8": 0,
+    "bool": False,
+    "float64": 0.0,
+    "api.ImageData": b"",
+}
 _FITS = {
     "string": "string",
     "bool": "bool",

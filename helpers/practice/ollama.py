@@ -92,6 +92,24 @@ def _format(asked: dict[str, Any]) -> Any:
     raise refuse_format(wanted)
 
 
+def _format_after_thinking(asked: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Refusal | None]:
+    """As `_format`, but what is wrong is said only when the thinking has ended: a chat tells the model of the
+    format then.
+    """
+    try:
+        wanted = _format(asked)
+        _check(wanted, options)
+    except Refusal as refusal:
+        return None, refusal
+    return wanted, None
+
+
+def _check(wanted: Any, options: dict[str, Any]) -> None:
+    """Raises Refusal for what the runner does not take."""
+    if problem := llamacpp.refusal(wanted, options):
+        raise Refusal("runner refuses", text=json.dumps(problem, ensure_ascii=False)[1:-1])
+
+
 async def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp) -> Started:
     """Check a generate request in the real server's order. Raises Refusal."""
     meter = Meter(practice.clock)
@@ -171,17 +189,18 @@ async def start_chat(practice: Practice, asked: dict[str, Any], stamp: Stamp) ->
     messages += [*model.messages, *given]
     if asked.get("_debug_render_only"):
         return Started(model, meter, stamp, rendered=prompts.of_chat(model, asked, messages, tools, think))
+    wanted, late = _format_after_thinking(asked, options) if think else (_format(asked), None)
     ask = Ask(
         messages,
         options,
         stamp.draws(options),
         tools=tools,
-        format=_format(asked),
+        format=wanted,
         think=think,
         logprobs=logprobs,
         truncate=asked.get("truncate", True),
     )
-    return await _ready(practice, loaded, meter, stamp, ask, asked.get("shift", True))
+    return await _ready(practice, loaded, meter, stamp, ask, asked.get("shift", True), late)
 
 
 def _kept(model: Model, asked: dict[str, Any]) -> Any:
@@ -207,9 +226,17 @@ def _only_rendered(started: Started, head: dict[str, Any], empty: dict[str, Any]
 
 
 async def _ready(
-    practice: Practice, loaded: Loaded, meter: Meter, stamp: Stamp, ask: Ask, shift: bool
+    practice: Practice,
+    loaded: Loaded,
+    meter: Meter,
+    stamp: Stamp,
+    ask: Ask,
+    shift: bool,
+    late: Refusal | None = None,
 ) -> Started:
-    """The reply with its first piece made, so that what fails before it is a refusal. Raises Refusal."""
+    """The reply with its first piece made, so that what fails before it is a refusal; `late` is one that is
+    raised after the thinking. Raises Refusal.
+    """
     model = loaded.model
     pictured = any(message.get("images") for message in ask.messages)
     if pictured and "vision" not in model.capabilities:
@@ -218,8 +245,7 @@ async def _ready(
         count = await loaded.engine.prompt_tokens(ask)
         if count > loaded.context_length:
             raise Refusal("exceeds", count=count, limit=loaded.context_length)
-    if problem := llamacpp.refusal(ask.format, ask.options):
-        raise Refusal("runner refuses", text=json.dumps(problem, ensure_ascii=False)[1:-1])
+    _check(ask.format, ask.options)
     if pictured and not await vision.all_readable(ask.messages):
         raise Refusal("picture")
     meter.prompt_tokens = await cut(loaded, ask)
@@ -231,9 +257,14 @@ async def _ready(
 
     async def all_pieces() -> AsyncIterator[Piece]:
         async with aclosing(pieces):
-            yield first
-            async for piece in pieces:
+            piece = first
+            while True:
+                if late and not piece.thinking and piece.done != "length":
+                    raise late
                 yield piece
+                if piece.done:
+                    break
+                piece = await anext(pieces)
 
     return Started(model, meter, stamp, loaded, ask, all_pieces())
 
@@ -411,35 +442,38 @@ async def _lines(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
 # --- vectors --------------------------------------------------------------------------------------
 
 
-async def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Loaded, Meter]:
-    """Check a request for vectors and load its model. Raises Refusal."""
+async def start_embed(practice: Practice, asked: dict[str, Any], missing: str) -> tuple[Loaded, Meter, int]:
+    """Check a request for vectors and load its model; the number is how many tokens a text is cut to. Raises
+    Refusal.
+    """
     meter = Meter(practice.clock)
-    typed = asked.get("model", "")
-    if not typed.strip():
-        raise Refusal("not found", model=typed)
-    model = find(practice, typed, missing)
+    model = find(practice, asked["model"], missing)
     options = _complete(model, asked)
     loaded = await practice.scheduler.use(model, asked.get("keep_alive"), options)
     meter.loaded()
-    return loaded, meter
+    trained, wanted = model.length("context"), options["num_ctx"]
+    return loaded, meter, min(wanted, trained) if wanted > 0 else trained
 
 
 def vectors(
-    practice: Practice, loaded: Loaded, meter: Meter, asked: dict[str, Any], texts: list[str]
+    practice: Practice, loaded: Loaded, meter: Meter, most: int, asked: dict[str, Any], texts: list[str]
 ) -> list[list[float]]:
-    """One vector of length 1 for each text. Raises Refusal."""
+    """One vector of length 1 for each text, of `most` tokens at most. Raises Refusal."""
     if "embedding" not in loaded.model.capabilities:
         raise Refusal("no embeddings")
     length = loaded.model.length("embedding")
-    limit = loaded.context_length
     made = []
     for text in texts:
         pieces = split(text)
-        if len(pieces) + 2 > limit:
-            if asked.get("truncate") is False:
-                raise Refusal("too long")
-            pieces = pieces[: limit - 2]
+        if len(pieces) + 2 > min(most, loaded.context_length) and asked.get("truncate") is False:
+            raise Refusal("too long")
+        if len(pieces) + 2 > most:
+            pieces = pieces[: max(0, most - 2)]
+            if not pieces:
+                raise Refusal("nothing left")
             text = "".join(pieces)
+        if len(pieces) + 2 > loaded.context_length:
+            raise Refusal("not shorter")
         meter.prompt_tokens += len(pieces) + 2
         vector = practice.engine.embed(text, length)
         wanted = asked.get("dimensions", 0)
@@ -450,8 +484,11 @@ def vectors(
     return made
 
 
-def input_texts(value: Any) -> list[str]:
-    """The texts of an `input`: a text or a list of texts; nothing gives no text. Raises Refusal."""
+def input_texts(asked: dict[str, Any]) -> list[str]:
+    """The texts of a request's `input`: a text or a list of texts; nothing gives no text. Raises Refusal."""
+    value = asked.get("input")
+    if not asked.get("model", "").strip():
+        raise Refusal("not found", model=asked.get("model", ""))
     if value is None or value == "":
         return []
     if isinstance(value, str):
@@ -465,11 +502,11 @@ async def embed(request: Request) -> Response:
     practice = practice_of(request)
     try:
         asked = read(await request.body(), EMBED)
-        texts = input_texts(asked.get("input"))
-        loaded, meter = await start_embed(practice, asked, "not found, pull")
+        texts = input_texts(asked)
+        loaded, meter, most = await start_embed(practice, asked, "not found, pull")
         if not texts:
             return reply({"model": asked["model"], "embeddings": []})
-        made = vectors(practice, loaded, meter, asked, texts)
+        made = vectors(practice, loaded, meter, most, asked, texts)
     except Refusal as refusal:
         return refused(refusal)
     metrics = meter.metrics()
@@ -483,10 +520,10 @@ async def embeddings(request: Request) -> Response:
         asked = read(await request.body(), EMBEDDING)
         if not asked.get("model", "").strip():
             raise Refusal("model required")
-        loaded, meter = await start_embed(practice, asked, "not found, pull")
+        loaded, meter, most = await start_embed(practice, asked, "not found, pull")
         if not asked.get("prompt"):
             return reply({"embedding": []})
-        made = vectors(practice, loaded, meter, {"truncate": False}, [asked["prompt"]])
+        made = vectors(practice, loaded, meter, most, {"truncate": False}, [asked["prompt"]])
     except Refusal as refusal:
         if refusal.key in ("no embeddings", "too long"):
             refusal.status = 500  # this older endpoint passes on no other

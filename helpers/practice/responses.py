@@ -42,7 +42,11 @@ PARTS = {
         {"type": "string", "detail": "string", "file_id": "string", "image_url": "string"},
         root="ResponsesImageContent",
     ),
-    "input_file": Struct("openai.ResponsesFileContent", {"type": "string"}, root="ResponsesFileContent"),
+    "input_file": Struct(
+        "openai.ResponsesFileContent",
+        dict.fromkeys(("type", "file_id", "filename", "file_data", "file_url"), "string"),
+        root="ResponsesFileContent",
+    ),
 }
 ITEMS = {
     "message": Struct("", {"type": "string", "role": "string", "content": "any"}),
@@ -54,10 +58,31 @@ ITEMS = {
     "function_call_output": Struct("", {"type": "string", "call_id": "string", "output": "any"}),
     "reasoning": Struct(
         "openai.ResponsesReasoningInput",
-        {"id": "string", "type": "string", "encrypted_content": "string"},
+        {
+            "id": "string",
+            "type": "string",
+            "summary": List(
+                "[]openai.ResponsesReasoningSummary",
+                Struct("openai.ResponsesReasoningSummary", _TEXTS, root="ResponsesReasoningSummary"),
+            ),
+            "encrypted_content": "string",
+        },
         root="ResponsesReasoningInput",
     ),
-    "web_search_call": Struct("openai.ResponsesWebSearchCall", {"type": "string"}),
+    "web_search_call": Struct(
+        "openai.ResponsesWebSearchCall",
+        {
+            "id": "string",
+            "type": "string",
+            "status": "string",
+            "action": Struct(
+                "openai.ResponsesWebSearchAction",
+                {"type": "string", "query": "string"},
+                root="ResponsesWebSearchAction",
+            ),
+        },
+        root="ResponsesWebSearchCall",
+    ),
 }
 _ROLE = {"type": "string", "role": "string"}
 HEAD = Struct('struct { Type string "json:\\"type\\""; Role string "json:\\"role\\"" }', _ROLE)

@@ -75,6 +75,7 @@ MESSAGE = Struct(
         "tool_name": "string",
         "tool_call_id": "string",
     },
+    own=True,
 )
 _SHARED = {
     "model": "string",
@@ -143,14 +144,11 @@ SHOW = Struct(
     root="ShowRequest",
 )
 COPY = Struct("api.CopyRequest", {"source": "string", "destination": "string"}, root="CopyRequest")
-PULL, PUSH = (
-    Struct(
-        f"api.{name}",
-        {"model": "string", "name": "string", "stream": "bool", "insecure": "bool"},
-        root=name,
-    )
-    for name in ("PullRequest", "PushRequest")
-)
+_TRANSFER = {
+    **dict.fromkeys(("model", "name", "username", "password"), "string"),
+    **dict.fromkeys(("stream", "insecure"), "bool"),
+}
+PULL, PUSH = (Struct(f"api.{name}", _TRANSFER, root=name) for name in ("PullRequest", "PushRequest"))
 DELETE = Struct("api.DeleteRequest", {"model": "string", "name": "string"}, root="DeleteRequest")
 
 

@@ -58,7 +58,7 @@ def problem(schema: Any) -> str:
 
 
 def _refused(schema: Any, root: Any, seen: set[int]) -> str:
-    if schema is None:
+    if schema is None or schema == []:
         return ""
     if not isinstance(schema, dict):
         return _unrecognized(schema)
@@ -164,7 +164,10 @@ def _unspeakable(schema: Any) -> bool:
         return any(map(_unspeakable, schema))
     if not isinstance(schema, dict):
         return False
-    if [] in (schema.get("anyOf"), schema.get("oneOf"), schema.get("type")):
+    kinds = schema.get("type")
+    if [] in (schema.get("anyOf"), schema.get("oneOf"), kinds):
+        return True
+    if isinstance(kinds, list) and any(_unspeakable({**schema, "type": kind}) for kind in kinds):
         return True
     if "pattern" not in schema and _crossed(schema, "minLength", "maxLength"):
         return True
