@@ -86,6 +86,43 @@ def test_ctrl_j_and_a_paste_make_one_message(talk: Talk, client: httpx.Client) -
     assert asked(client)[-1]["messages"][-1]["content"] == "three\nfour"
 
 
+@pytest.mark.parametrize(
+    ("command", "sent"),
+    [
+        ("/?", True),
+        ("/list", True),
+        ("/show system", True),
+        ("/set quiet", True),
+        ("/set format json", True),
+        ("/set parameter seed 1", True),
+        ("/set nonsense", True),
+        ("/set system x", False),
+        ("/clear", False),
+        ("/nonsense", False),
+    ],
+)
+def test_some_commands_send_what_was_pasted_before_them(
+    talk: Talk, client: httpx.Client, command: str, sent: bool
+) -> None:
+    before = len(asked(client))
+    talk(Type(f"\x1b[200~one\r{command}\x1b[201~"), Key.ENTER)
+    now = asked(client)
+    assert len(now) == before + sent
+    if sent:
+        assert now[-1]["messages"][-1]["content"] == "one\n"
+
+
+def test_an_unusable_format_is_noticed_with_the_first_message(talk: Talk) -> None:
+    seen = talk("/set quiet", "hi", flags=("--format", "bogus"))
+    assert seen.returncode == 1 and "Set 'quiet' mode." in seen.text
+    assert seen.text.replace("\n", "").endswith(
+        "Error: json: error calling MarshalJSON for type json.RawMessage: "
+        "invalid character 'b' looking for beginning of value"
+    )
+    mended = said(talk("/set noformat", "hi", flags=("--format", "bogus")))
+    assert mended[1] == "Disabled format." and mended[3]
+
+
 def test_thinking_is_set_apart(talk: Talk) -> None:
     lines = said(talk("What is 17 times 3?", model="qwen3:0.6b"))
     assert lines[1] == "Thinking..."

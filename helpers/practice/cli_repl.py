@@ -40,6 +40,7 @@ from .cli_repl_texts import (
     SAYS,
     WARNINGS,
 )
+from .cli_run import response_format
 from .cli_show import sections, show_request
 
 QUOTES = '"""'
@@ -57,7 +58,7 @@ class Session:
     messages: list[dict[str, Any]] = field(default_factory=list)
     system: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    format: Any = None
+    format: str = ""
     keep_alive: str | int | None = None
     think: bool | str | None = None
     think_said: bool = False
@@ -133,8 +134,8 @@ def _hold(talk: Talk) -> None:
         elif line.startswith(("/exit", "/bye")):
             return
         elif command := next((c for name, c in COMMANDS.items() if line.startswith(name)), None):
-            command(talk, line)
-            continue
+            if not command(talk, line):
+                continue
         elif line.startswith("/") and not _starts_with_file(talk, line):
             _out(SAYS["unknown"].format(command=line.split()[0]))
             continue
@@ -191,16 +192,12 @@ def _send(talk: Talk) -> None:
 
 def _answer(ollama: Ollama, session: Session) -> dict[str, Any] | None:
     """Writes the answer to the messages and returns it as one of them; None if Ctrl-C stopped it."""
-    optional = {"format": session.format, "keep_alive": session.keep_alive}
-    body: dict[str, Any] = {"model": session.model, "messages": session.messages}
-    body |= {name: value for name, value in optional.items() if value is not None}
-    body |= {"options": session.options}
-    body |= {} if session.think is None else {"think": session.think}
     answer = Answer(session.wrap, session.hide_thinking, coloured=True)
     reply = {"role": "assistant", "content": "", "thinking": ""}
     last: dict[str, Any] = {}
     with Progress(erase=True) as progress:
         progress.add(Spinner(""))
+        body = _chat_request(session)
         try:
             with _stoppable():
                 for last in ollama.stream("/api/chat", body):
@@ -229,6 +226,15 @@ def _answer(ollama: Ollama, session: Session) -> dict[str, Any] | None:
     return {"role": reply["role"], "content": reply["content"], **thinking}
 
 
+def _chat_request(session: Session) -> dict[str, Any]:
+    """The body of a POST to /api/chat, its fields in the order in which the command sends them."""
+    optional = {"format": response_format(session.format), "keep_alive": session.keep_alive}
+    body: dict[str, Any] = {"model": session.model, "messages": session.messages}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    body |= {"options": session.options}
+    return body if session.think is None else body | {"think": session.think}
+
+
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Ctrl-C raises KeyboardInterrupt once; afterwards it is passed over, as in the real command."""
@@ -248,18 +254,19 @@ def _pass(*_: Any) -> None:
     pass
 
 
-# --- commands -----------------------------------------------------------------------------------------------
+# --- commands: each says whether what was pasted before it is sent now --------------------------------------
 
 
-def _list(talk: Talk, line: str) -> None:
+def _list(talk: Talk, line: str) -> bool:
     list_models(Given({}, line.split()[1:], None), talk.ollama)
+    return True
 
 
-def _load(talk: Talk, line: str) -> None:
+def _load(talk: Talk, line: str) -> bool:
     words = line.split()
     if len(words) != 2:
         _out(SAYS["usage"].format(command="/load"))
-        return
+        return False
     session, model = talk.session, words[1]
     before = replace(session)
     session.model, session.messages, session.loaded = model, [], []
@@ -275,13 +282,14 @@ def _load(talk: Talk, line: str) -> None:
             _out(SAYS["error"].format(error=error))
         else:
             raise
+    return False
 
 
-def _save(talk: Talk, line: str) -> None:
+def _save(talk: Talk, line: str) -> bool:
     words = line.split()
     if len(words) != 2:
         _out(SAYS["usage"].format(command="/save"))
-        return
+        return False
     session, name = talk.session, words[1]
     parent = session.parent if names.parse(session.parent) else ""
     if is_cloud(session.model) and not is_cloud(parent):
@@ -295,53 +303,58 @@ def _save(talk: Talk, line: str) -> None:
         if "invalid model name" not in str(error):
             raise
         _out(SAYS["bad name"].format(model=name))
-        return
+        return False
     _out(SAYS["created"].format(model=name))
+    return False
 
 
-def _clear(talk: Talk, line: str) -> None:
+def _clear(talk: Talk, line: str) -> bool:
     system = talk.session.system
     talk.session.messages = [{"role": "system", "content": system}] if system else []
     _out(SAYS["cleared"])
+    return False
 
 
-def _help(talk: Talk, line: str) -> None:
+def _help(talk: Talk, line: str) -> bool:
     words = line.split()
     if len(words) > 1:
         _err(HELP_TOPICS.get(words[1], ""))
-        return
+        return True
     files = HELP_FILES.format(path=f"{os.sep}path{os.sep}to{os.sep}file") if talk.session.takes_files else ""
     _err(f"{HELP}{files}\n")
+    return True
 
 
 # --- /set
 
 
-def _set(talk: Talk, line: str) -> None:
+def _set(talk: Talk, line: str) -> bool:
     words = line.split()
     if len(words) < 2:
         _err(HELP_SET)
-        return
+        return True
     setting = SETTINGS.get(words[1])
     if setting is None:
         _out(SAYS["unknown"].format(command=f"/set {words[1]}"))
-        return
-    setting(talk, words[1], words[2:])
+        return True
+    return setting(talk, words[1], words[2:])
 
 
-def _set_history(talk: Talk, name: str, words: list[str]) -> None:
+def _set_history(talk: Talk, name: str, words: list[str]) -> bool:
     talk.reader.history.enabled = name == "history"
+    return True
 
 
-def _set_mode(talk: Talk, name: str, words: list[str]) -> None:
+def _set_mode(talk: Talk, name: str, words: list[str]) -> bool:
     if name in ("wordwrap", "nowordwrap"):
         talk.session.wrap = name == "wordwrap"
     else:
         talk.session.verbose = name == "verbose"
     _out(SAYS["mode"].format(mode=name))
+    return True
 
 
-def _set_think(talk: Talk, name: str, words: list[str]) -> None:
+def _set_think(talk: Talk, name: str, words: list[str]) -> bool:
     level = words[0] if words and name == "think" else ""
     talk.session.think = level or name == "think"
     talk.session.think_said = True
@@ -352,44 +365,47 @@ def _set_think(talk: Talk, name: str, words: list[str]) -> None:
     except CourseError:
         pass  # it is a warning only
     _out(SAYS["think level"].format(level=level) if level else SAYS["mode"].format(mode=name))
+    return True
 
 
-def _set_format(talk: Talk, name: str, words: list[str]) -> None:
+def _set_format(talk: Talk, name: str, words: list[str]) -> bool:
     if name == "noformat":
-        talk.session.format = None
+        talk.session.format = ""
     elif words[:1] != ["json"]:
         _out(SAYS["bad format"])
-        return
+        return True
     else:
         talk.session.format = "json"
     _out(SAYS[name])
+    return True
 
 
-def _set_parameter(talk: Talk, name: str, words: list[str]) -> None:
+def _set_parameter(talk: Talk, name: str, words: list[str]) -> bool:
     if len(words) < 2:
         _err(HELP_PARAMETERS)
-        return
+        return False
     option, values = words[0], words[1:]
     try:
         value = modelfile.parameters(option, values[0])
     except CourseError as error:
         text = str(error).replace(f"[{values[0]}]", f"[{' '.join(values)}]")
         _out(SAYS["bad parameter"].format(error=quote(text)))
-        return
+        return False
     _out(SAYS["parameter"].format(name=option, value=", ".join(values)))
     talk.session.options[option] = values if isinstance(value, list) else value
+    return True
 
 
-def _set_system(talk: Talk, name: str, words: list[str]) -> None:
+def _set_system(talk: Talk, name: str, words: list[str]) -> bool:
     if not words:
         _err(HELP_SET)
-        return
+        return False
     text = " ".join(words)
     if text.startswith(QUOTES):
         text = text.removeprefix(QUOTES)
         if not text.endswith(QUOTES):
             talk.text, talk.open, talk.reader.alt = talk.text + text, "system", True
-            return
+            return False
         text = text.removesuffix(QUOTES)
     system = talk.text + text
     messages = talk.session.messages
@@ -398,16 +414,17 @@ def _set_system(talk: Talk, name: str, words: list[str]) -> None:
         messages.pop()
     messages.append({"role": "system", "content": system})
     _out(SAYS["system"])
+    return False
 
 
 # --- /show
 
 
-def _show(talk: Talk, line: str) -> None:
+def _show(talk: Talk, line: str) -> bool:
     words = line.split()
     if len(words) < 2:
         _err(HELP_SHOW)
-        return
+        return True
     session = talk.session
     try:
         request = show_request(name=session.model, system=session.system, options=session.options)
@@ -431,6 +448,7 @@ def _show(talk: Talk, line: str) -> None:
         _out(info.get("template") or SAYS["no template"])
     else:
         _out(SAYS["unknown"].format(command=f"/show {what}"))
+    return True
 
 
 def _show_parameters(session: Session, parameters: str) -> None:
@@ -456,7 +474,7 @@ HELP_TOPICS = {
     "shortcut": HELP_SHORTCUTS,
     "shortcuts": HELP_SHORTCUTS,
 }
-SETTINGS: dict[str, Callable[[Talk, str, list[str]], None]] = {
+SETTINGS: dict[str, Callable[[Talk, str, list[str]], bool]] = {
     "history": _set_history,
     "nohistory": _set_history,
     "wordwrap": _set_mode,
@@ -470,7 +488,7 @@ SETTINGS: dict[str, Callable[[Talk, str, list[str]], None]] = {
     "parameter": _set_parameter,
     "system": _set_system,
 }
-COMMANDS: dict[str, Callable[[Talk, str], None]] = {  # by what the line begins with
+COMMANDS: dict[str, Callable[[Talk, str], bool]] = {  # by what the line begins with
     "/list": _list,
     "/load": _load,
     "/save": _save,

@@ -42,11 +42,6 @@ class Wanted:
             or any(".vision." in key for key in self.info.get("model_info") or {})
         )
 
-    @property
-    def format(self) -> Any:
-        """The `format` of a request: "json", a schema or None. Raises CourseError."""
-        return _format(self.flags.get("format", ""))
-
 
 def run(given: Given, ollama: Ollama) -> None:
     flags, (model, *words) = given.flags, given.words
@@ -131,7 +126,7 @@ def _talk(ollama: Ollama, wanted: Wanted) -> None:
     flags = wanted.flags
     session = Session(
         wanted.model,
-        format=wanted.format,
+        format=flags.get("format", ""),
         keep_alive=wanted.keep_alive,
         think=wanted.think,
         think_said="think" in flags,
@@ -180,7 +175,7 @@ def _generate(ollama: Ollama, wanted: Wanted, prompt: str) -> None:
             wanted.model,
             prompt,
             options={},
-            format=wanted.format,
+            format=response_format(flags.get("format", "")),
             keep_alive=wanted.keep_alive,
             images=images or None,
             think=wanted.think,
@@ -199,7 +194,7 @@ def _generate(ollama: Ollama, wanted: Wanted, prompt: str) -> None:
             sys.stderr.write(summary(last))
 
 
-def _format(text: str) -> Any:
+def response_format(text: str) -> Any:
     """The `format` of a request: "json", a schema or None. Raises CourseError in Go's words."""
     if text in ("", "json"):
         return text or None
