@@ -79,6 +79,12 @@ REFUSALS: list[tuple[str, Any, int, str]] = [
         500,
         r'invalid format: "\"xml\""; expected "json" or a valid JSON Schema object',
     ),
+    (  # it is shown as it was sent
+        "chat",
+        b'{"model":"gemma3:1b","messages": [{"role": "user", "content": "x"}],"format" : [ 1 ,"\\u00e9"] }',
+        500,
+        r'invalid format: "[ 1 ,\"\\u00e9\"]"; expected "json" or a valid JSON Schema object',
+    ),
     ("generate", {"model": PLAIN, "keep_alive": "abc"}, 400, 'time: invalid duration "abc"'),
     ("generate", {"model": PLAIN, "keep_alive": "10"}, 400, 'time: missing unit in duration "10"'),
     ("generate", {"model": PLAIN, "keep_alive": True}, 400, "Unsupported type: 'bool'"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from .cli_format import quote
 from .toml import read
 
 _TABLE = read(Path(__file__).with_name("errors.toml"))
@@ -23,9 +23,9 @@ class Refusal(Exception):
         super().__init__(self.text)
 
 
-def refuse_format(value: Any) -> Refusal:
-    """The refusal of a `format` that is neither json nor a schema; Go shows the raw JSON quoted."""
-    return Refusal("format", quoted=json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False))
+def refuse_format(raw: str) -> Refusal:
+    """The refusal of a `format` that is neither json nor a schema; `raw` is its JSON as it was sent."""
+    return Refusal("format", quoted=quote(raw))
 
 
 class BrokenBody(ValueError):

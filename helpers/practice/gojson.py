@@ -146,6 +146,29 @@ def parse(body: bytes) -> Any:
     return _without_surrogates(value) if "\\u" in text else value
 
 
+def raw_member(body: bytes, name: str) -> str:
+    """How the value of a member is spelled in the object that `body` is; of several the last."""
+    text = body.decode("utf-8", "replace")
+    found, at = "", _member(text, 0) + 1
+    while text[at := _member(text, at)] != "}":
+        key, at = _DECODER.raw_decode(text, at)
+        start = _member(text, at)
+        _, at = _DECODER.raw_decode(text, start)
+        if key.lower() == name:
+            found = text[start:at]
+    return found
+
+
+_BETWEEN = " \t\r\n,:"  # what stands between keys and values
+
+
+def _member(text: str, at: int) -> int:
+    """Where the next key or value begins."""
+    while text[at] in _BETWEEN:
+        at += 1
+    return at
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 

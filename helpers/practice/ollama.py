@@ -26,7 +26,7 @@ from .models import find, place
 from .options import BadOption, complete
 from .replies import BARE_JSON, JSON, NDJSON, REAL, SCRIPTED, Stream, author, refused, reply, route, written
 from .scheduler import Loaded
-from .shapes import CHAT, EMBED, EMBEDDING, GENERATE, read
+from .shapes import CHAT, EMBED, EMBEDDING, GENERATE, RawMessage, read
 from .state import Practice, Stamp, cut, practice_of, run
 from .store import Model
 
@@ -89,7 +89,8 @@ def _format(asked: dict[str, Any]) -> Any:
         return None
     if wanted == "json" or isinstance(wanted, dict):
         return wanted
-    raise refuse_format(wanted)
+    raw = wanted if isinstance(wanted, RawMessage) else encode(wanted).decode()
+    raise refuse_format(raw)
 
 
 def _format_after_thinking(asked: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Refusal | None]:

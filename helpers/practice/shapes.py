@@ -6,8 +6,13 @@ from typing import Any
 
 from .cli_format import quote
 from .errors import Refusal
-from .gojson import BadBody, List, Map, Struct, decode
+from .gojson import BadBody, List, Map, Struct, decode, raw_member
 from .scheduler import keep_alive
+
+
+class RawMessage(str):
+    """JSON as it was sent."""
+
 
 THINK_LEVELS = ("high", "medium", "low", "max")
 
@@ -153,8 +158,11 @@ DELETE = Struct("api.DeleteRequest", {"model": "string", "name": "string"}, root
 
 
 def read(body: bytes, shape: Struct) -> dict[str, Any]:
-    """The request in `body`. Raises Refusal."""
+    """The request in `body`; a `format` that is none stands there as it was sent. Raises Refusal."""
     try:
-        return decode(body, shape, empty="missing request body")
+        asked = decode(body, shape, empty="missing request body")
     except BadBody as error:
         raise Refusal("body", text=error) from error
+    if not isinstance(wanted := asked.get("format", {}), dict) and wanted not in ("", "json"):
+        asked["format"] = RawMessage(raw_member(body, "format"))
+    return asked

@@ -290,7 +290,8 @@ def _native(asked: dict[str, Any], path: str) -> Iterator[Trouble]:
     if not given or wanted in (None, ""):
         wanted = None
     elif wanted != "json" and not isinstance(wanted, dict):
-        yield Trouble(("format",), refuse_format(wanted).text)
+        raw = json.dumps(wanted, ensure_ascii=False, separators=(",", ":"))  # as it will be sent
+        yield Trouble(("format",), refuse_format(raw).text)
     if given and (text := llamacpp.refusal(wanted, complete(options))):
         others = ({key: one for key, one in options.items() if key != name} for name in options)
         at_fault = (not llamacpp.refusal(wanted, complete(other)) for other in others)
