@@ -24,6 +24,9 @@ REFUSED = {
     b"-x": "invalid character 'x' in numeric literal",
     b"NaN": "invalid character 'N' looking for beginning of value",
     b"\xc3": "invalid character 'Ã' looking for beginning of value",
+    b"{\x00": r"invalid character '\x00' looking for beginning of object key string",
+    b"[1\x7f]": r"invalid character '\x7f' after array element",
+    b"\x85": r"invalid character '\u0085' looking for beginning of value",
     b"[" * 20_000: "exceeded max depth",
 }
 
@@ -37,6 +40,33 @@ def test_what_is_no_json_is_refused_in_gos_words(body: bytes, text: str) -> None
 
 def test_only_the_first_value_is_read() -> None:
     assert parse(b' {"a": 1} and the rest') == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "byte"),
+    [
+        ("AAA", 0),
+        ("AAAA=", 4),
+        ("AAAA==", 4),
+        ("AAAAA===", 5),
+        ("AA=", 3),
+        ("AA=A", 2),
+        ("AAA==", 4),
+        ("AAA=A", 4),
+        ("AA\n=\n=\nA", 7),
+        ("AAAAAA\r\n", 6),
+        ("AA!A", 2),
+    ],
+    ids=repr,
+)
+def test_where_base64_goes_wrong(text: str, byte: int) -> None:
+    with pytest.raises(BadBody, match=f"^illegal base64 data at input byte {byte}$"):
+        decode_base64(text)
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "AA==", "AAA=", "AA\n=\r\n=\n", "\nAAAA"], ids=repr)
+def test_base64_with_line_ends(text: str) -> None:
+    assert set(decode_base64(text)) <= {0}
 
 
 def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:

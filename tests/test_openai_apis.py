@@ -161,6 +161,12 @@ def test_ollamas_responses_name_the_field_at_fault(client: httpx.Client, item: A
     assert error["message"] == f"input[0]: json: cannot unmarshal number into Go struct field {text}"
 
 
+def test_what_follows_a_calls_arguments(client: httpx.Client) -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1} x'}
+    error = client.post("/v1/responses", json={"model": "m", "input": [call]}).json()["error"]
+    assert error["message"].endswith("arguments: invalid character 'x' after top-level value")
+
+
 FUNCTION = 'struct { Name string "json:\\"name\\""; Arguments string "json:\\"arguments\\"" }'
 
 

@@ -8,7 +8,6 @@ decode.go).
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import secrets
@@ -16,6 +15,8 @@ import struct
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
+
+from .cli_format import quote_letter
 
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
@@ -286,13 +287,31 @@ _FITS = {
 def decode_base64(text: str) -> bytes:
     """Standard base64, line ends allowed. Raises BadBody naming the first bad byte, as Go does."""
     clean = text.replace("\r", "").replace("\n", "")
-    try:
-        return base64.b64decode(clean, validate=True)
-    except (binascii.Error, ValueError):
-        bad = re.search(r"[^A-Za-z0-9+/]", text)
-        raise BadBody(
-            f"illegal base64 data at input byte {bad.start() if bad else len(text) // 4 * 4}"
-        ) from None
+    if not _BASE64(clean):
+        raise BadBody(f"illegal base64 data at input byte {_bad_byte(text)}")
+    return base64.b64decode(clean)
+
+
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?").fullmatch
+_LETTER = re.compile(r"[A-Za-z0-9+/]").match
+
+
+def _bad_byte(text: str) -> int:
+    """Where base64 that cannot be read goes wrong: encoding/base64's decodeQuantum, step by step."""
+    letters = 0  # of the four that belong together
+    for at, letter in enumerate(text):
+        if letter in "\r\n":
+            continue
+        if _LETTER(letter):
+            letters = (letters + 1) % 4
+            continue
+        rest = text[at + 1 :].lstrip("\r\n")
+        if letter != "=" or letters < 2 or (letters == 2 and rest[:1] not in ("", "=")):
+            return at
+        if letters == 2 and not rest:
+            return len(text)
+        return len(text) - len(rest[1:].lstrip("\r\n") if letters == 2 else rest)
+    return len(text) - letters
 
 
 # --- what Go says of a body that is not JSON ------------------------------------------------------
@@ -303,6 +322,9 @@ def syntax_error(body: bytes) -> str:
     scan = _Scanner(body)
     try:
         scan.value()
+        if body[scan.at :].strip(b" \t\r\n"):
+            scan.next()
+            scan.fail("after top-level value")
     except BadBody as error:
         return str(error)
     except IndexError:
@@ -318,9 +340,7 @@ class _Scanner:
         self.at = 0
 
     def fail(self, where: str) -> NoReturn:
-        byte = self.body[self.at]
-        shown = {0x27: r"\'", 0x22: '"'}.get(byte) or json.dumps(chr(byte), ensure_ascii=byte < 0x20)[1:-1]
-        raise BadBody(f"invalid character '{shown}' {where}")
+        raise BadBody(f"invalid character {quote_letter(chr(self.body[self.at]))} {where}")
 
     def next(self) -> int:
         while self.body[self.at] in b" \t\r\n":
