@@ -7,6 +7,7 @@ import json
 import math
 import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,23 @@ def test_the_printed_modelfile_makes_the_same_model(
 
 
 # --- hostile files --------------------------------------------------------------------------------
+
+
+def test_what_one_model_takes_away_another_keeps(client: httpx.Client, url: str) -> None:
+    def again_and_again(number: int) -> list[tuple[int, Any]]:
+        said = []
+        with httpx.Client(base_url=url, trust_env=False) as own:
+            ask = {"model": f"zz{number}", "from": BASE, "system": "one", "template": "{{ .Prompt }}"}
+            for _ in range(40):
+                made = own.post("/api/create", json={**ask, "stream": False})
+                gone = own.request("DELETE", "/api/delete", json={"model": ask["model"]})
+                said += [(made.status_code, made.json()), (gone.status_code, None)]
+        return said
+
+    with ThreadPoolExecutor(4) as pool:
+        for said in pool.map(again_and_again, range(4)):
+            assert said == [(200, {"status": "success"}), (200, None)] * 40
+    assert "zz" not in client.get("/api/tags").text
 
 
 def test_numbers_that_a_file_announces_take_no_room() -> None:

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,12 +178,14 @@ async def _created(practice: Practice, asked: dict[str, Any], name: Name) -> Lin
     _take_info(asked.get("info") or {}, config)
     async for line in _weights(practice, asked, config, layers):
         yield line
-    made = await asyncio.to_thread(_texts, practice, asked, layers)
-    for layer in layers:
-        verb = "creating new" if layer["digest"] in made else "using existing"
-        yield {"status": layer.get("_status") or f"{verb} layer {layer['digest']}"}
-    yield {"status": "writing manifest"}
-    await asyncio.to_thread(_save, practice, name, config, layers, old)
+    with ExitStack() as held:
+        held.enter_context(practice.store.hold([layer["digest"] for layer in layers]))
+        made = await asyncio.to_thread(_texts, practice, asked, layers, held)
+        for layer in layers:
+            verb = "creating new" if layer["digest"] in made else "using existing"
+            yield {"status": layer.get("_status") or f"{verb} layer {layer['digest']}"}
+        yield {"status": "writing manifest"}
+        await asyncio.to_thread(_save, practice, name, config, layers, old)
     yield {"status": "success"}
 
 
@@ -453,13 +456,16 @@ def _take_info(info: dict[str, Any], config: dict[str, Any]) -> None:
 # --- texts ------------------------------------------------------------------------------------------
 
 
-def _texts(practice: Practice, asked: dict[str, Any], layers: list[Layer]) -> set[str]:
-    """Put what was asked for in place of, or behind, the layers that are there; the digests that are new."""
+def _texts(practice: Practice, asked: dict[str, Any], layers: list[Layer], held: ExitStack) -> set[str]:
+    """Put what was asked for in place of, or behind, the layers that are there, and hold it; the digests that
+    are new.
+    """
     made = {layer["digest"] for layer in layers if layer.get("_new")}
 
     def add(kind: str, text: str, instead: bool = True) -> None:
         data = text.encode("utf-8", "replace")
         digest = digest_of(data)
+        held.enter_context(practice.store.hold([digest]))
         if not practice.store.blob(digest).exists():
             made.add(digest)
         layer = {"mediaType": LAYER_TYPE + kind, "digest": practice.store.add_blob(data), "size": len(data)}

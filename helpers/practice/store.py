@@ -211,8 +211,9 @@ class Store:
     ) -> None:
         """Make or replace the model `name`. A layer is {mediaType, digest, size}. Raises Refusal."""
         data = config_bytes(config)
-        head = {"mediaType": CONFIG_TYPE, "digest": self.add_blob(data), "size": len(data)}
-        self.write(name, manifest_bytes(head, layers), modified_ns)
+        with self._lock:
+            head = {"mediaType": CONFIG_TYPE, "digest": self.add_blob(data), "size": len(data)}
+            self.write(name, manifest_bytes(head, layers), modified_ns)
 
     def write(self, name: Name, manifest: bytes, modified_ns: int) -> None:
         """Make or replace the model `name` by its manifest, whose blobs must be there. Raises Refusal."""
