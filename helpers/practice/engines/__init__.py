@@ -30,6 +30,7 @@ class Ask:
     think: Any = False
     truncate: bool = True  # whether a prompt too long for the context is cut
     logprobs: int | None = None
+    plan: Any = None  # what the engine made of it, for the next time it is asked the same
 
 
 class Logprob(NamedTuple):

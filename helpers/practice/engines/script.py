@@ -95,7 +95,9 @@ class Script:
 
     async def pieces(self, ask: Ask) -> Iterator[Piece]:
         """The reply's pieces. Whoever takes many should let others have their turn after each TURN."""
-        return self._pieces(ask, await self._plan(ask))
+        if ask.plan is None:
+            ask.plan = await self._plan(ask)
+        return self._pieces(ask, ask.plan)
 
     async def _plan(self, ask: Ask) -> Plan:
         """What to say. Plans for plain texts are kept, because a class often asks the same."""
