@@ -88,7 +88,7 @@ class Place:
 
     The places that follow are kept in `after` for the next text that comes by, as long as there is `room`: a
     list with the number of places that may still be kept. `kept` is for what others work out of the
-    probabilities.
+    probabilities, `steps` for what they do at each token that leads to one of those places.
     """
 
     def __init__(self, ways: list[_Way], room: list[int]) -> None:

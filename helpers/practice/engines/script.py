@@ -329,6 +329,7 @@ class Script:
     def _carefully(
         self, place: Place, ask: Ask, random: Random, left: int, strays: bool, settings: int | None
     ) -> Iterator[Piece]:
+        """Text in which stop sequences, penalties or logprobs are to be minded."""
         held, recent = Held(ask.options["stop"]), Recent(ask.options["repeat_last_n"])
         for number in range(left):
             token = self._narrowed(place, ask, strays, settings, recent).drawn(random)
