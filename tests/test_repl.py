@@ -48,9 +48,9 @@ def said(seen: Transcript) -> list[str]:
     return lines[:-1]
 
 
-def asked(client: httpx.Client) -> list[dict[str, Any]]:
-    """The bodies of what /api/chat was asked, from the first to the last."""
-    entries = client.get("/practice/journal").json()["entries"]
+def asked(client: httpx.Client, after: int = 0) -> list[dict[str, Any]]:
+    """The bodies of what /api/chat was asked after the journal's entry of that number, first to last."""
+    entries = client.get("/practice/journal", params={"after": after}).json()["entries"]
     bodies = [entry["body"] for entry in entries if entry["path"] == "/api/chat"]
     return [json.loads(body) if isinstance(body, str) else body for body in bodies]
 
@@ -104,12 +104,10 @@ def test_ctrl_j_and_a_paste_make_one_message(talk: Talk, client: httpx.Client) -
 def test_some_commands_send_what_was_pasted_before_them(
     talk: Talk, client: httpx.Client, command: str, sent: bool
 ) -> None:
-    before = len(asked(client))
+    last = client.get("/practice/journal").json()["last"]
     talk(Type(f"\x1b[200~one\r{command}\x1b[201~"), Key.ENTER)
-    now = asked(client)
-    assert len(now) == before + sent
-    if sent:
-        assert now[-1]["messages"][-1]["content"] == "one\n"
+    messages = [body["messages"][-1]["content"] for body in asked(client, after=last)]
+    assert messages == (["one\n"] if sent else [])
 
 
 def test_an_unusable_format_is_noticed_with_the_first_message(talk: Talk) -> None:
@@ -234,6 +232,16 @@ def test_a_session_is_saved_and_loaded(talk: Talk, client: httpx.Client) -> None
         assert talk(model=name).text.startswith(">>> hi\n")
     finally:
         client.request("DELETE", "/api/delete", json={"model": name})
+
+
+def test_a_session_that_began_with_thinking_wants_it_of_every_model(talk: Talk, client: httpx.Client) -> None:
+    refused = 'error: 400 Bad Request: "llama3.2" does not support thinking'
+    seen = talk("/load llama3.2", "hi", "/set nothink", "/load llama3.2", "hi", model="qwen3:0.6b")
+    lines = said(seen)
+    assert lines[1:5] == ["Loading model 'llama3.2'", refused, ">>> hi", refused]
+    assert refused not in lines[5:] and asked(client)[-1]["think"] is False
+    talk("/load qwen3:0.6b", "hi", "/load llama3.2", "hi")
+    assert "think" not in asked(client)[-1]
 
 
 def test_a_system_message_over_lines(talk: Talk, client: httpx.Client) -> None:

@@ -293,9 +293,10 @@ SERVER = [
     sys.executable,
     "-c",
     "import os, sys, time\n"
-    "print('starting', os.getpid(), flush=True)\n"
-    "print('on stderr', file=sys.stderr, flush=True)\n"
-    "try: time.sleep(60)\n"
+    "try:\n"
+    "    print('starting', os.getpid(), flush=True)\n"
+    "    print('on stderr', file=sys.stderr, flush=True)\n"
+    "    time.sleep(60)\n"
     "except KeyboardInterrupt: print('bye')\n",
 ]
 

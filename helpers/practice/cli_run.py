@@ -129,7 +129,7 @@ def _talk(ollama: Ollama, wanted: Wanted) -> None:
         format=flags.get("format", ""),
         keep_alive=wanted.keep_alive,
         think=wanted.think,
-        think_said="think" in flags,
+        think_said=wanted.think is not None,
         hide_thinking=flags.get("hidethinking", False),
         takes_files=wanted.takes_files,
         wrap=not flags.get("nowordwrap", False),
