@@ -14,6 +14,13 @@ import pytest
 PLAIN, TOOLS, THINK, EMBED, VISION = "gemma3:1b", "llama3.2", "qwen3:0.6b", "all-minilm", "gemma3:4b"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 HI = [{"role": "user", "content": "Say hi."}]
+CALLED = {  # what is answered with a call
+    "model": TOOLS,
+    "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+    "tools": [{"type": "function", "function": {
+        "name": "get_weather", "description": "Weather of a city", "parameters": {
+            "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}],
+}  # fmt: skip
 
 # path, body (bytes are sent as they are), status, error text
 REFUSALS: list[tuple[str, Any, int, str]] = [
@@ -285,14 +292,7 @@ def test_chat_whole_streamed_and_thinking(client: httpx.Client) -> None:
 
 
 def test_a_tool_call_comes_in_a_chunk_of_its_own(client: httpx.Client) -> None:
-    function = {"name": "get_weather", "description": "Weather of a city", "parameters": {
-        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}  # fmt: skip
-    ask = {
-        "model": TOOLS,
-        "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
-        "tools": [{"type": "function", "function": function}],
-    }
-    first, last = [json.loads(line) for line in post(client, "chat", ask).text.splitlines()]
+    first, last = [json.loads(line) for line in post(client, "chat", CALLED).text.splitlines()]
     (call,) = first["message"]["tool_calls"]
     assert call["function"] == {"index": 0, "name": "get_weather", "arguments": {"city": "Paris"}}
     assert call["id"].startswith("call_") and len(call["id"]) == 13
@@ -310,6 +310,37 @@ def test_logprobs_only_when_asked(client: httpx.Client) -> None:
     one, two = post(client, "generate", {**ask, "top_logprobs": 2}).json()["logprobs"]
     assert list(one) == ["token", "logprob", "bytes", "top_logprobs"] and len(two["top_logprobs"]) == 2
     assert "top_logprobs" not in post(client, "generate", ask).json()["logprobs"][0]
+
+
+def test_thinking_and_calls_have_logprobs(client: httpx.Client) -> None:
+    thought = {"messages": HI, "model": THINK, "logprobs": True, "options": {"num_predict": 2}}
+    *chunks, last = [json.loads(line) for line in post(client, "chat", thought).text.splitlines()]
+    assert all(chunk["message"]["thinking"] and len(chunk["logprobs"]) == 1 for chunk in chunks)
+    assert "logprobs" not in last and last["eval_count"] == 2
+    assert len(post(client, "chat", {**thought, "stream": False}).json()["logprobs"]) == 2
+    called = {**CALLED, "logprobs": True, "top_logprobs": 1}
+    *waiting, call, _ = [json.loads(line) for line in post(client, "chat", called).text.splitlines()]
+    assert waiting and all(one["message"] == {"role": "assistant", "content": ""} for one in waiting)
+    assert call["message"]["tool_calls"]
+    told = [one["logprobs"][0] for one in (*waiting, call)]
+    assert json.loads("".join(one["token"] for one in told))["name"] == "get_weather"
+    whole = post(client, "chat", {**called, "stream": False}).json()
+    assert whole["message"]["tool_calls"] and whole["logprobs"] == told
+    events = client.post("/v1/chat/completions", json=called | {"stream": True}).text.split("\n\n")
+    choices = [json.loads(event[6:])["choices"][0] for event in events if event.startswith("data: {")]
+    assert choices[1]["delta"] == {"content": ""} and choices[1]["logprobs"] == {"content": told[1:2]}
+    assert choices[-2]["delta"]["tool_calls"] and choices[-1] == {
+        "index": 0, "delta": {}, "finish_reason": "tool_calls"
+    }  # fmt: skip
+
+
+def test_a_stop_sequence_ends_thinking_too(client: httpx.Client) -> None:
+    whole = {"messages": HI, "model": THINK, "stream": False, "options": {"seed": 1}}
+    thinking = post(client, "chat", whole).json()["message"]["thinking"]
+    first, second, *_ = thinking.split()
+    stopped = post(client, "chat", {**whole, "options": {"seed": 1, "stop": [second]}}).json()
+    assert stopped["message"] == {"role": "assistant", "content": "", "thinking": first + " "}
+    assert stopped["done_reason"] == "stop"
 
 
 def test_context_goes_on_where_a_reply_ended(client: httpx.Client) -> None:
@@ -382,9 +413,9 @@ def test_tags_and_show_state_the_published_facts(client: httpx.Client) -> None:
         assert listed[name]["size"] == size
         shown = post(client, "show", {"model": name}).json()
         assert shown["model_info"]["general.parameter_count"] == parameters
-        assert shown["capabilities"] == listed[name]["capabilities"]
+        assert sorted(shown["capabilities"]) == sorted(listed[name]["capabilities"])
         assert "stand-in" in shown["license"]
-    assert listed[VISION]["capabilities"] == ["completion", "vision"]
+    assert listed[VISION]["capabilities"] == ["vision", "completion"]  # in the order of the file
     assert listed[THINK]["capabilities"] == ["completion", "tools", "thinking"]
     assert listed[EMBED + ":latest"]["capabilities"] == ["embedding"]
 

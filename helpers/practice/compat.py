@@ -383,7 +383,7 @@ async def _frames(
     calls, done = 0, "stop"
     async for piece in pieces:
         done = piece.done or done
-        if piece.text or piece.thinking or piece.tool_call:
+        if piece.text or piece.thinking or piece.tool_call or (piece.logprobs and not piece.done):
             delta = {**role, "content": piece.text}
             if piece.thinking:
                 delta["reasoning"] = piece.thinking

@@ -271,11 +271,18 @@ async def _ready(
 
 
 async def pieces_of(started: Started) -> AsyncIterator[Piece]:
-    """The reply's pieces; of a mere load or unload one empty piece that says which it was."""
+    """The reply's pieces; of a mere load or unload one empty piece that says which it was.
+
+    A call whose logprobs are told comes token by token, as while Ollama waits for its end.
+    """
     if started.pieces is None:
         yield Piece(done=started.done)
         return
     async for piece in started.pieces:
+        if piece.tool_call and piece.logprobs:
+            for one in piece.logprobs[:-1]:
+                yield Piece(logprobs=(one,))
+            piece = piece._replace(logprobs=piece.logprobs[-1:])
         yield piece
 
 
@@ -371,7 +378,7 @@ async def _chat_chunks(started: Started, head: dict[str, Any]) -> AsyncIterator[
                 }
             ]
             calls += 1
-        if len(message) > 2 or piece.text:
+        if len(message) > 2 or piece.text or (piece.logprobs and not piece.done):
             yield {
                 **head,
                 "created_at": rfc3339(started.meter.at()),

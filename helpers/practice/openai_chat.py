@@ -245,7 +245,7 @@ def _call(turn: Turn, piece: Piece, choice: int, index: int) -> dict[str, Any]:
 def _logprobs_of(turn: Turn, made: list[Piece]) -> dict[str, Any]:
     if turn.asks[0].logprobs is None:
         return {} if turn.model.reasoning else {"logprobs": None}
-    found = [logprob_item(one) for piece in made for one in piece.logprobs]
+    found = [logprob_item(one) for piece in made if not piece.tool_call for one in piece.logprobs]
     if turn.refusal:
         return {"logprobs": {"content": None, "refusal": found}}
     return {"logprobs": {"content": found, "refusal": None}}

@@ -132,15 +132,16 @@ class Script:
 
     def _thought(self, ask: Ask, plan: Plan, random: Random, left: int) -> Iterator[Piece]:
         if plan.thinking:
-            for piece in self._write(plan.thinking, ask, random, left):
+            for piece in self._write(plan.thinking, ask, random, left, end=""):
                 left -= piece.tokens
-                if piece.done == "length":
-                    yield piece
+                yield piece._replace(thinking=piece.text, text="")
+                if piece.done:
                     return
-                yield Piece(thinking=piece.text, tokens=piece.tokens)
         if plan.calls:
             for call in plan.calls:
-                yield Piece(tool_call=call, tokens=tokens.count(json.dumps(call)))
+                written = tokens.split(json.dumps(call))
+                told = [] if ask.logprobs is None else [_certain(token, ask.logprobs) for token in written]
+                yield Piece(tool_call=call, logprobs=tuple(told), tokens=len(written))
             yield Piece(done="stop")
             return
         yield from self._write(plan.said, ask, random, left, strays=ask.format is None)
@@ -319,22 +320,23 @@ class Script:
     # --- token by token ---------------------------------------------------------------------------
 
     def _write(
-        self, place: Place, ask: Ask, random: Random, left: int, strays: bool = False
+        self, place: Place, ask: Ask, random: Random, left: int, strays: bool = False, end: str = "stop"
     ) -> Iterator[Piece]:
+        """The text from `place` on; its last piece is done, with `end` where the text itself ends."""
         settings = narrowing(ask.options)
         if settings is not None and ask.logprobs is None and not any(ask.options["stop"]):
-            return self._plainly(place, ask, random, left, strays, settings)
-        return self._carefully(place, ask, random, left, strays, settings)
+            return self._plainly(place, ask, random, left, strays, end, settings)
+        return self._carefully(place, ask, random, left, strays, end, settings)
 
     def _carefully(
-        self, place: Place, ask: Ask, random: Random, left: int, strays: bool, settings: int | None
+        self, place: Place, ask: Ask, random: Random, left: int, strays: bool, end: str, settings: int | None
     ) -> Iterator[Piece]:
         """Text in which stop sequences, penalties or logprobs are to be minded."""
         held, recent = Held(ask.options["stop"]), Recent(ask.options["repeat_last_n"])
         for number in range(left):
             token = self._narrowed(place, ask, strays, settings, recent).drawn(random)
             if token == END:
-                yield held.rest("stop")
+                yield held.rest(end)
                 return
             here, place = place, place.follow(token)
             recent.add(token)
@@ -352,7 +354,7 @@ class Script:
         yield held.rest("length")
 
     def _plainly(
-        self, place: Place, ask: Ask, random: Random, left: int, strays: bool, settings: int
+        self, place: Place, ask: Ask, random: Random, left: int, strays: bool, end: str, settings: int
     ) -> Iterator[Piece]:
         """Text of which nothing is held back or told, and no token depends on others: each step is known
         once it was taken.
@@ -364,7 +366,7 @@ class Script:
             if token in steps:
                 piece, place = steps[token]
             elif token == END:
-                yield Piece(done="stop")
+                yield Piece(done=end)
                 return
             else:
                 here, place = place, place.follow(token)
@@ -441,6 +443,11 @@ def _logprob(candidates: Candidates, token: str, top: int) -> Logprob:
     own = next((share for name, share in candidates if name.strip() == token.strip()), candidates[0][1])
     likeliest = [(name, math.log(share)) for name, share in candidates[:top]]
     return Logprob(token, math.log(own), likeliest)
+
+
+def _certain(token: str, top: int) -> Logprob:
+    """That of a token for which there is no other."""
+    return Logprob(token, 0.0, [(token, 0.0)][:top])
 
 
 # --- pictures, manners and fields ------------------------------------------------------------------
