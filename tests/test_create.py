@@ -41,6 +41,10 @@ def shown(client: httpx.Client, name: str, **asked: Any) -> Any:
     return client.post("/api/show", json={"model": name, **asked}).json()
 
 
+def listed(client: httpx.Client, name: str) -> Any:
+    return next(one for one in client.get("/api/tags").json()["models"] if one["name"] == f"{name}:latest")
+
+
 def upload(client: httpx.Client, data: bytes) -> str:
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     assert client.post(f"/api/blobs/{digest}", content=data).status_code in (200, 201)
@@ -184,9 +188,99 @@ def test_a_gguf_file_is_quantized_on_paper(client: httpx.Client, model: str) -> 
         "blk.0.attn_v.weight": "Q6_K",  # the only block is one of the last
         "blk.0.attn_norm.weight": "F32",
     }
-    listed = next(one for one in client.get("/api/tags").json()["models"] if one["model"].startswith(model))
     weights = sum(tensor.size for tensor in quantized(TENSORS, "Q4_K_M"))
-    assert weights < listed["size"] < weights + 2000
+    assert weights < listed(client, model)["size"] < weights + 2000
+
+
+def test_what_is_made_has_the_digest_that_ollama_gives_it(client: httpx.Client, model: str) -> None:
+    create(
+        client,
+        model=model,
+        **{"from": "big:latest"},
+        remote_host="http://example.com:1",
+        info={
+            "model_family": "f",
+            "context_length": 5,
+            "capabilities": ["tools"],
+            "base_name": "b<é>",
+            "parameter_size": "1B",
+            "quantization_level": "Q4",
+            "embedding_length": 7,
+        },
+        system="s é <x>",
+        parameters={"temperature": 0.5, "stop": ["<a>"]},
+        requires="0.1.0",
+        renderer="r",
+        parser="qwen3",
+        license=["L"],
+        messages=[{"role": "user", "content": "é <"}],
+        template="{{ .Prompt }}",
+    )
+    made = listed(client, model)
+    assert made["digest"] == "7ae7dad517aa6a142ba6bd63ff8fbefad41117992e9ad70c05fad25694dcf00c"
+    assert made["size"] == 451
+
+
+BERT = {
+    "bert.block_count": 1,
+    "bert.context_length": 64,
+    "bert.layer_norm": 1e-5,
+    "bert.pooling_type": 1,
+    "general.architecture": "bert",
+    "general.file_type": 1,
+    "tokenizer.ggml.model": "bert",
+}
+BERT_TENSORS = [
+    gguf.Tensor("token_embd.weight", "F16", [256, 100]),
+    gguf.Tensor("position_embd.weight", "F16", [256, 64]),
+    gguf.Tensor("token_types.weight", "F32", [256, 2]),
+    gguf.Tensor("blk.0.attn_qkv.weight", "F16", [256, 768]),
+]
+
+
+def test_a_list_reads_metadata_in_one_go(client: httpx.Client, model: str) -> None:
+    general = {key: value for key, value in BERT.items() if key.startswith("general.")}
+    for metadata, able, length in ((BERT, ["completion"], None), (general | BERT, ["embedding"], 64)):
+        create(client, model=model, files={"a.gguf": upload(client, gguf.write(metadata, BERT_TENSORS))})
+        made = listed(client, model)
+        assert made["capabilities"] == able and made["details"].get("context_length") == length
+        assert shown(client, model)["capabilities"] == ["embedding"]
+    wrong = general | BERT | {"bert.context_length": "long"}
+    create(client, model=model, files={"a.gguf": upload(client, gguf.write(wrong, BERT_TENSORS))})
+    assert "capabilities" not in listed(client, model)
+
+
+def test_numbers_are_spelled_as_the_file_holds_them(client: httpx.Client, model: str) -> None:
+    create(client, model=model, files={"a.gguf": upload(client, gguf.write(BERT, BERT_TENSORS))})
+    assert '"bert.layer_norm":0.00001,' in client.post("/api/show", json={"model": model}).text
+
+
+def test_what_is_small_and_delicate_is_not_quantized() -> None:
+    types = {tensor.name: tensor.type for tensor in quantized(BERT_TENSORS, "Q4_K_M")}
+    assert types == {
+        "token_embd.weight": "Q6_K",
+        "position_embd.weight": "F16",
+        "token_types.weight": "F32",
+        "blk.0.attn_qkv.weight": "Q5_K",
+    }
+
+
+@pytest.mark.parametrize(
+    ("parser", "able"),
+    [("qwen3", ["tools"]), ("harmony", ["tools", "thinking"]), ("olmo3-think", ["thinking"]), ("nope", [])],
+)
+def test_a_parser_gives_capabilities(client: httpx.Client, model: str, parser: str, able: list[str]) -> None:
+    create(client, model=model, **{"from": BASE}, parser=parser)
+    assert shown(client, model)["capabilities"] == ["completion", *able]
+    assert listed(client, model)["capabilities"] == ["completion", *able]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file system may take both spellings for one")
+def test_the_spelling_of_what_a_model_begins_with_matters(client: httpx.Client, model: str) -> None:
+    create(client, model=model, **{"from": BASE})
+    lines = create(client, model=model, **{"from": model.upper()})
+    assert lines[-1] == {"error": "pull model manifest: file does not exist"}
+    assert shown(client, model.upper())["details"]
 
 
 def shard(number: int, count: int = 2, **metadata: Any) -> bytes:

@@ -51,6 +51,30 @@ def test_a_template_gives_and_takes_capabilities(client: httpx.Client) -> None:
     client.request("DELETE", "/api/delete", json={"model": "course-tools"})
 
 
+def test_a_model_copied_to_itself_need_not_be_there(client: httpx.Client) -> None:
+    twice = {"source": "nowhere", "destination": "library/nowhere"}
+    assert client.post("/api/copy", json=twice).status_code == 200
+    assert client.post("/api/copy", json={**twice, "destination": "elsewhere"}).status_code == 404
+
+
+def test_a_deleted_model_stays_in_memory_until_its_time_has_passed(client: httpx.Client) -> None:
+    create(client, model="course-gone", **{"from": BASE})
+    client.post("/api/generate", json={"model": BASE, "keep_alive": 0})
+    client.post("/api/generate", json={"model": "course-gone"})
+    client.request("DELETE", "/api/delete", json={"model": "course-gone"})
+    running = [one["name"] for one in client.get("/api/ps").json()["models"]]
+    assert "course-gone:latest" in running
+    client.post("/api/generate", json={"model": BASE, "keep_alive": 0})  # it has the same weights
+    assert "course-gone:latest" not in [one["name"] for one in client.get("/api/ps").json()["models"]]
+
+
+def test_options_are_shown_in_the_modelfile_only(client: httpx.Client) -> None:
+    asked = {"model": BASE, "options": {"temperature": 2, "stop": ["a", "b"]}}
+    made = client.post("/api/show", json=asked).json()
+    assert "PARAMETER temperature 2\n" in made["modelfile"] and "PARAMETER stop b\n" in made["modelfile"]
+    assert made["parameters"] == shown(client, BASE)["parameters"]
+
+
 def test_messages_come_before_the_conversation(client: httpx.Client) -> None:
     messages = [
         {"role": "user", "content": "My name is Ada."},

@@ -194,20 +194,33 @@ def _save(
 ) -> None:
     """Write the manifest; what only the model's old one needed goes."""
     store = practice.store
-    head = {key: config.pop(key, default) for key, default in CONFIG_HEAD}
-    whole = {**head, **config, "architecture": "amd64", "os": "linux"}
+    whole = {key: config[key] for key in CONFIG_ORDER if config.get(key)}
+    whole = {**CONFIG_ALWAYS, **whole, "architecture": "amd64", "os": "linux"}
     kept = [{key: value for key, value in layer.items() if not key.startswith("_")} for layer in layers]
     store.save(name, whole, kept, practice.clock.now())
     if old is not None and not no_prune():
         store.drop(digests_of(old.manifest))
 
 
-CONFIG_HEAD = (
-    ("model_format", ""),
-    ("model_family", ""),
-    ("model_families", None),
-    ("model_type", ""),
-    ("file_type", ""),
+CONFIG_ALWAYS = {
+    "model_format": "",
+    "model_family": "",
+    "model_families": None,
+    "model_type": "",
+    "file_type": "",
+}
+CONFIG_ORDER = (
+    *CONFIG_ALWAYS,
+    "renderer",
+    "parser",
+    "requires",
+    "remote_host",
+    "remote_model",
+    "capabilities",
+    "context_length",
+    "embedding_length",
+    "base_name",
+    "draft",
 )
 
 
@@ -228,7 +241,7 @@ async def _from(
     if host:
         config |= {"remote_host": remote_url(host), "remote_model": base}
         return
-    model = practice.store.find(name)
+    model = practice.store.exact(name)
     if model is None:
         async for line in pull.pulled(practice, name):
             if line.get("status") != "success":

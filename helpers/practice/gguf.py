@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from .gojson import float32
+
 MAGIC = b"GGUF"
 MAGICS = {MAGIC: "<", b"FUGG": ">"}
 
@@ -167,7 +169,9 @@ class _Source:
 
     def number(self, layout: str) -> Any:
         (number,) = struct.unpack(self.order + layout, self.take(struct.calcsize("=" + layout)))
-        return None if isinstance(number, float) and not math.isfinite(number) else number
+        if isinstance(number, float) and not math.isfinite(number):
+            return None
+        return float32(number) if layout == "f" else number
 
     def text(self) -> str:
         length = self.number("Q")
@@ -216,7 +220,10 @@ class _Source:
         numbers.frombytes(data)
         if self.order == ">":
             numbers.byteswap()
-        return [one if math.isfinite(one) else None for one in numbers] if layout in "fd" else numbers
+        if layout not in "fd":
+            return numbers
+        spelt = float32 if layout == "f" else float
+        return [spelt(one) if math.isfinite(one) else None for one in numbers]
 
     def tensor(self) -> tuple[Tensor, int, int]:
         """A tensor, its type's number and where its weights begin."""

@@ -77,17 +77,12 @@ def _listed(model: Model) -> dict[str, Any]:
     item: dict[str, Any] = {"name": model.name.short, "model": model.name.short}
     if model.remote:
         item |= {key: model.config[key] for key in ("remote_model", "remote_host")}
-    details = dict(model.details)
-    for kind in ("context", "embedding"):
-        if length := model.length(kind):
-            details[f"{kind}_length"] = length
     item |= {
         "modified_at": rfc3339(model.modified_ns, local=True),
         "size": model.size,
         "digest": model.digest,
-        "details": details,
     }
-    return item | ({"capabilities": model.capabilities} if model.capabilities else {})
+    return item | model.listed
 
 
 async def ps(request: Request) -> Response:
@@ -133,7 +128,7 @@ def _shown(model: Model, asked: dict[str, Any]) -> dict[str, Any]:
         template = header.text("tokenizer.chat_template")
     parts: dict[str, Any] = {
         "license": "\n".join(model.licenses),
-        "modelfile": _modelfile(model, system),
+        "modelfile": _modelfile(model, system, model.parameters | (asked.get("options") or {})),
         "parameters": "\n".join(
             f"{name:<30} {_go_value(value)}" for name, value in _each_parameter(model.parameters)
         ),
@@ -188,7 +183,7 @@ def _remote_info(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in sorted(info.items()) if value}
 
 
-def _modelfile(model: Model, system: str) -> str:
+def _modelfile(model: Model, system: str, parameters: dict[str, Any]) -> str:
     weights = model.layers("model")
     commands = [modelfile.Command("model", str(weights[-1]) if weights else "")]
     for kind, name in (("adapter", "adapter"), ("draft", "draft"), ("projector", "model")):
@@ -199,7 +194,7 @@ def _modelfile(model: Model, system: str) -> str:
     for key in ("renderer", "parser"):
         if model.config.get(key):
             commands.append(modelfile.Command(key, model.config[key]))
-    for name, value in _each_parameter(model.parameters):
+    for name, value in _each_parameter(parameters):
         text = value if isinstance(value, str) else _go_value(value)
         commands.append(modelfile.Command(name, text))
     commands += [modelfile.Command("license", text) for text in model.licenses]
@@ -239,10 +234,11 @@ async def copy(request: Request) -> Response:
             raise Refusal("source", quoted=quote(asked.get("source") or ""))
         if target is None:
             raise Refusal("destination", quoted=quote(asked.get("destination") or ""))
-        model = practice.store.find(source)
-        if model is None:
-            raise Refusal("source not found", quoted=quote(asked["source"]))
-        practice.store.copy(model, target, practice.clock.now())
+        if practice.store.spelled(source) != practice.store.spelled(target):  # else there is nothing to do
+            model = practice.store.find(source)
+            if model is None:
+                raise Refusal("source not found", quoted=quote(asked["source"]))
+            practice.store.copy(model, target, practice.clock.now())
     except Refusal as refusal:
         return refused(refusal)
     return Response(status_code=200)
@@ -262,7 +258,6 @@ async def delete(request: Request) -> Response:
         model = practice.store.find(name)
         if model is None:
             raise Refusal("not found", model=typed)
-        practice.scheduler.unload(model)
         practice.store.remove(model)
     except Refusal as refusal:
         return refused(refusal)

@@ -49,14 +49,15 @@ async def pull(request: Request) -> Response:
             raise Refusal("name")
     except Refusal as refusal:
         return refused(refusal)
-    return await answer(pulled(practice_of(request), name, asked.get("insecure", False)), asked)
+    practice = practice_of(request)
+    name = practice.store.spelled(name)
+    return await answer(pulled(practice, name, asked.get("insecure", False)), asked)
 
 
 async def pulled(practice: Practice, name: Name, insecure: bool = False) -> Lines:
     """Pull a model; the statuses as they come. Raises Refusal."""
     store, clock = practice.store, practice.clock
-    name = store.spelled(name)
-    old = store.find(name)
+    old = store.exact(name)
     yield {"status": "pulling manifest"}
     async with AsyncExitStack() as stack:
         data, fetch = await _source(practice, name, insecure, stack)

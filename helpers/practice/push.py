@@ -37,7 +37,7 @@ async def _pushed(practice: Practice, typed: str, insecure: bool) -> Lines:
         yield {"status": "couldn't retrieve manifest"}
         if name is None:
             raise Refusal("file", text=f"unqualified name: {names.unqualified(typed)}")
-        path = practice.store.manifest_path(name)
+        path = practice.store.manifest_path(practice.store.spelled(name))
         raise Refusal("file", text=f"open {path}: no such file or directory")
     own = model.name.host == names.HOST
     if own and model.name.namespace.lower() != cloud.signed_in(practice.home).lower():

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO
 
 from . import capabilities, gguf, names
 from .errors import Refusal
+from .gojson import encode
 from .names import Name
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -108,6 +109,20 @@ class Model:
         """What the model can do, from its config, weights and template, in the server's order."""
         projectors = [_header(path) for path in self.layers("projector")]
         return capabilities.of(self.config, self.header, projectors, self.own_template)
+
+    @cached_property
+    def listed(self) -> dict[str, Any]:
+        """Its `details` and `capabilities` in a list of models, for which less is read than for `show`."""
+        head = None if self.remote else capabilities.overview(self.header)
+        able = capabilities.listed(self.config, head, len(self.layers("projector")), self.own_template)
+        read, details = head or {}, dict(self.details)
+        for key in ("context_length", "embedding_length"):
+            if length := self.config.get(key) or read.get(key):
+                details[key] = length
+        if details["quantization_level"] in ("", "unknown") and "file_type" in read:
+            known = {0: "F32", **gguf.FILE_TYPES}
+            details["quantization_level"] = known.get(read["file_type"], details["quantization_level"])
+        return {"details": details, **({"capabilities": able} if able else {})}
 
     @property
     def _parent(self) -> str:
@@ -210,10 +225,10 @@ class Store:
         self, name: Name, config: dict[str, Any], layers: list[dict[str, Any]], modified_ns: int
     ) -> None:
         """Make or replace the model `name`. A layer is {mediaType, digest, size}. Raises Refusal."""
-        data = config_bytes(config)
+        data = config_bytes(config) + b"\n"
         with self._lock:
             head = {"mediaType": CONFIG_TYPE, "digest": self.add_blob(data), "size": len(data)}
-            self.write(name, manifest_bytes(head, layers), modified_ns)
+            self.write(name, manifest_bytes(head, layers) + b"\n", modified_ns)
 
     def write(self, name: Name, manifest: bytes, modified_ns: int) -> None:
         """Make or replace the model `name` by its manifest, whose blobs must be there. Raises Refusal."""
@@ -227,6 +242,7 @@ class Store:
             except OSError as error:
                 raise trouble("mkdir", path.parent, error) from error
             self._write_whole(path, manifest, modified_ns)
+            self._known.pop(path, None)
 
     def manifest_path(self, name: Name) -> Path:
         return self.manifests / name.path()
@@ -250,6 +266,10 @@ class Store:
         """The installed model of that name; None if there is none, or its files are not whole."""
         existing = self.existing(name) if name else None
         return self._read(existing) if existing else None
+
+    def exact(self, name: Name) -> Model | None:
+        """The installed model of that name in this very spelling, where the file system minds it."""
+        return self._read(name) if self.manifest_path(name).is_file() else None
 
     def all(self) -> list[Model]:
         """Every installed model, the latest changed first."""
@@ -390,14 +410,14 @@ def _sha256(file: BinaryIO) -> str:
 
 
 def config_bytes(config: dict[str, Any]) -> bytes:
-    """The config as it is stored."""
-    return json.dumps(config, separators=(",", ":")).encode()
+    """The config as it is stored; that of a model made here ends with a newline, as does its manifest."""
+    return encode(config)
 
 
 def manifest_bytes(config: dict[str, Any], layers: list[dict[str, Any]]) -> bytes:
     """The manifest as it is stored; `config` and each layer are {mediaType, digest, size}."""
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers}
-    return json.dumps(manifest, separators=(",", ":")).encode()
+    return encode(manifest)
 
 
 def entries(manifest: Any) -> list[dict[str, Any]]:
