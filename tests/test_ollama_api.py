@@ -334,6 +334,21 @@ def test_thinking_and_calls_have_logprobs(client: httpx.Client) -> None:
     }  # fmt: skip
 
 
+def test_a_bare_text_is_gone_on_with_and_not_thought_about(client: httpx.Client) -> None:
+    ask = {"model": THINK, "prompt": "Once upon a time", "raw": True, "stream": False}
+    made = post(client, "generate", ask).json()
+    assert made["response"] and "thinking" not in made
+
+
+def test_a_thought_is_an_empty_text_of_a_completion(client: httpx.Client) -> None:
+    ask = {"model": THINK, "prompt": "Say hi.", "stream": True, "max_tokens": 3}
+    events = client.post("/v1/completions", json=ask).text.split("\n\n")[:-2]
+    choices = [json.loads(event[6:])["choices"][0] for event in events]
+    assert choices == [{"text": "", "index": 0, "finish_reason": None}] * 3 + [
+        {"text": "", "index": 0, "finish_reason": "length"}
+    ]
+
+
 def test_a_stop_sequence_ends_thinking_too(client: httpx.Client) -> None:
     whole = {"messages": HI, "model": THINK, "stream": False, "options": {"seed": 1}}
     thinking = post(client, "chat", whole).json()["message"]["thinking"]

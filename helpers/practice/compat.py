@@ -464,7 +464,7 @@ async def _completion_frames(
 ) -> AsyncIterator[bytes]:
     empty = {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}} if usage else {}
     async for piece in pieces:
-        if piece.text:
+        if piece.text or piece.thinking:
             choice = {"text": piece.text, "index": 0, "finish_reason": None}
             yield frame({**head, "choices": [choice], **named, **empty})
         if piece.done:

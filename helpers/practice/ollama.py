@@ -151,7 +151,7 @@ async def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp
         stamp.draws(options),
         raw=prompt if asked.get("raw") else None,
         format=_format(asked),
-        think=think,
+        think=think and not asked.get("raw"),  # what goes on with a bare text does not begin with a thought
         logprobs=logprobs,
         truncate=asked.get("truncate", True),
     )
