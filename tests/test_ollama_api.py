@@ -238,8 +238,9 @@ def test_a_model_that_thinks_hears_of_the_format_after_it(client: httpx.Client, 
     whole = post(client, "chat", {**ask, "stream": False})
     assert soon.status_code == whole.status_code == (400 if isinstance(wanted, dict) else 500)
     assert soon.json() == whole.json()
-    *thought, last = [json.loads(line) for line in post(client, "chat", ask).text.splitlines()]
+    *thought, empty, last = [json.loads(line) for line in post(client, "chat", ask).text.splitlines()]
     assert thought and all(chunk["message"]["thinking"] for chunk in thought) and last == whole.json()
+    assert empty["message"] == {"role": "assistant", "content": ""}
     cut = post(client, "chat", {**ask, "stream": False, "options": {"num_predict": 1}}).json()
     assert cut["done_reason"] == "length" and cut["message"]["thinking"]
 
@@ -347,6 +348,51 @@ def test_a_thought_is_an_empty_text_of_a_completion(client: httpx.Client) -> Non
     assert choices == [{"text": "", "index": 0, "finish_reason": None}] * 3 + [
         {"text": "", "index": 0, "finish_reason": "length"}
     ]
+
+
+FORMED = {"type": "object", "properties": {"a": {"const": "x"}}, "required": ["a"]}
+
+
+def test_a_model_that_has_thought_begins_anew_with_the_format(client: httpx.Client) -> None:
+    ask = {"model": THINK, "messages": HI, "format": FORMED, "options": {"seed": 1}}
+    *chunks, last = [json.loads(line) for line in post(client, "chat", ask).text.splitlines()]
+    messages = [chunk["message"] for chunk in chunks]
+    at = messages.index({"role": "assistant", "content": ""})
+    assert at and all("thinking" in message for message in messages[:at])
+    answer = messages[at + 1 :]
+    assert json.loads("".join(message["content"] for message in answer)) == {"a": "x"}
+    plain = post(client, "chat", {**ask, "format": None, "stream": False}).json()
+    assert last["prompt_eval_count"] == plain["prompt_eval_count"] + at
+    assert last["eval_count"] == len(answer)
+    told = post(client, "chat", {**ask, "logprobs": True, "stream": False}).json()
+    assert len(told["logprobs"]) == at + 1 + len(answer)
+    events = client.post("/v1/chat/completions", json={
+        **ask, "stream": True, "response_format": {"type": "json_schema", "json_schema": {"schema": FORMED}},
+    }).text.split("\n\n")  # fmt: skip
+    choices = [json.loads(event[6:])["choices"][0] for event in events if event.startswith("data: {")]
+    assert {"content": ""} in [choice["delta"] for choice in choices]
+
+
+def test_what_is_json_from_its_first_letter_has_no_thought_before_it(client: httpx.Client) -> None:
+    ask = {"model": THINK, "prompt": "Say hi.", "format": FORMED, "think": True, "stream": False}
+    made = post(client, "generate", ask).json()
+    assert json.loads(made["response"]) == {"a": "x"} and "thinking" not in made
+
+
+def test_a_format_refused_after_the_thinking(client: httpx.Client) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "nope"}}}
+    ask = {"model": THINK, "messages": HI, "response_format": wanted, "stream": True}
+    lines = client.post("/v1/chat/completions", json=ask).text.split("\n\n")
+    assert lines[-1] == "" and json.loads(lines[-2][6:])["model"] == ""
+    empty = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
+    assert [json.loads(line[6:])["choices"] for line in lines[-3:-1]] == [[empty], [empty]]
+    whole = client.post("/v1/chat/completions", json={**ask, "stream": False})
+    assert whole.status_code == 400 and whole.headers["content-type"] == "application/json"
+    assert "Unrecognized schema" in whole.json()["error"]["message"]
+    wanted = {"format": {"type": "json_schema", "name": "n", "schema": {"type": "nope"}}}
+    ask = {"model": THINK, "input": "Say hi.", "text": wanted, "stream": True}
+    *_, last, rest = client.post("/v1/responses", json=ask).text.split("\n\n")
+    assert last.startswith("event: response.reasoning_summary_text.delta\n") and rest == ""
 
 
 def test_a_stop_sequence_ends_thinking_too(client: httpx.Client) -> None:

@@ -6,6 +6,7 @@ Source of every rule and shape: anthropic/anthropic.go and middleware/anthropic.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -163,7 +164,10 @@ async def messages(request: Request) -> Response:
     if asked.get("stream"):
         frames = _frames(_events(pieces, started, head, _estimate(asked)))
         return Stream(frames, written({"content-type": SSE, "cache-control": "no-cache"}))
-    made = [piece async for piece in pieces]
+    try:
+        made = [piece async for piece in pieces]
+    except Refusal as refusal:
+        return _refused(refusal, stamp, in_middleware=False)
     content = _blocks(made, started)
     reason = _stop_reason(made[-1].done, any(piece.tool_call for piece in made))
     return _reply({**head, "content": content or None, "stop_reason": reason, "usage": _usage(started)})
@@ -383,8 +387,9 @@ async def _events(
 
 
 async def _frames(events: Events) -> AsyncIterator[bytes]:
-    async for kind, data in events:
-        yield f"event: {kind}\ndata: ".encode() + encode({"type": kind, **data}) + b"\n\n"
+    with suppress(Refusal):  # a model that fails ends the stream, and no event says so
+        async for kind, data in events:
+            yield f"event: {kind}\ndata: ".encode() + encode({"type": kind, **data}) + b"\n\n"
 
 
 routes = [route("/v1/messages", messages, "POST")]

@@ -35,6 +35,7 @@ class Meter:
     prompt_tokens: int = 0
     reply_tokens: int = 0
     _started: int = field(default_factory=time.monotonic_ns)
+    _before: int = 0  # nanoseconds that the model took before it began anew
     _loaded: int = 0
     _began: int = 0
     _first: int = 0
@@ -51,9 +52,16 @@ class Meter:
             self._first = time.monotonic_ns()
         self.reply_tokens += tokens
 
+    def again(self, kept: int) -> None:
+        """The model has begun anew and read what it wrote, but for `kept` tokens, which are written anew."""
+        self._before += READ * self.prompt_tokens + WRITE * (self.reply_tokens - kept)
+        self.prompt_tokens += self.reply_tokens - kept
+        self.reply_tokens = kept
+        self._began, self._first = time.monotonic_ns(), 0
+
     def at(self) -> int:
         """The time now, by the server's clock."""
-        return FROZEN + sum(self.durations()) if self.clock.frozen else time.time_ns()
+        return FROZEN + self._before + sum(self.durations()) if self.clock.frozen else time.time_ns()
 
     def durations(self) -> tuple[int, int, int]:
         """Loading, reading the prompt, writing the reply."""
@@ -67,7 +75,9 @@ class Meter:
     def metrics(self) -> dict[str, int]:
         """Ollama's six numbers at the end of a reply; zeros are left out, as there."""
         load, read, write = self.durations()
-        total = load + read + write if self.clock.frozen else time.monotonic_ns() - self._started
+        total = (
+            self._before + load + read + write if self.clock.frozen else time.monotonic_ns() - self._started
+        )
         numbers = {
             "total_duration": total + LOAD if self.clock.frozen else total,
             "load_duration": load,

@@ -13,6 +13,7 @@ import struct
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from starlette.responses import Response
 
 from .cli_format import quote
 from .clock import SECOND
-from .engines import Piece
+from .engines import NOTHING, Piece
 from .errors import Refusal
 from .gojson import BadBody, List, Struct, decode, decode_base64, encode, syntax_error
 from .models import described
@@ -42,6 +43,7 @@ from .store import Model
 
 SSE = "text/event-stream"
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 Start = Callable[[Practice, dict[str, Any], Stamp], Awaitable[Started]]
 
 EFFORTS = {
@@ -172,6 +174,19 @@ def refused_openai(refusal: Refusal) -> Response:
     return reply_line(body, refusal.status)
 
 
+def openai_refusals(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with its refusals told as OpenAI tells them."""
+
+    @wraps(endpoint)
+    async def told(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Refusal as refusal:
+            return refused_openai(refusal)
+
+    return told
+
+
 async def begun(
     request: Request, shape: Struct, native: Callable[[dict[str, Any]], dict[str, Any]], start: Start
 ) -> tuple[dict[str, Any], Stamp, Started]:
@@ -187,11 +202,9 @@ async def begun(
 # --- chat completions -----------------------------------------------------------------------------
 
 
+@openai_refusals
 async def chat_completions(request: Request) -> Response:
-    try:
-        asked, stamp, started = await begun(request, CHAT, native_chat, start_chat)
-    except Refusal as refusal:
-        return refused_openai(refusal)
+    asked, stamp, started = await begun(request, CHAT, native_chat, start_chat)
     head = {
         "id": f"chatcmpl-{stamp.number(999)}",
         "object": "chat.completion",
@@ -381,9 +394,12 @@ async def _frames(
 ) -> AsyncIterator[bytes]:
     role: dict[str, Any] = {"role": "assistant"}
     calls, done = 0, "stop"
-    async for piece in pieces:
-        done = piece.done or done
-        if piece.text or piece.thinking or piece.tool_call or (piece.logprobs and not piece.done):
+    try:
+        async for piece in pieces:
+            done = piece.done or done
+            told = piece.text or piece.thinking or piece.tool_call
+            if not (told or (piece.logprobs and not piece.done) or piece == NOTHING):
+                continue
             delta = {**role, "content": piece.text}
             if piece.thinking:
                 delta["reasoning"] = piece.thinking
@@ -395,6 +411,10 @@ async def _frames(
                 choice["logprobs"] = {"content": [logprob_item(one) for one in piece.logprobs]}
             yield frame({**head, "choices": [choice]})
             role = {}
+    except Refusal:  # what went wrong is lost on the way: a chunk of no model ends the stream
+        empty = {"index": 0, "delta": {**role, "content": ""}, "finish_reason": None}
+        yield frame({**head, "model": "", "choices": [empty]})
+        return
     if role:
         empty = {"index": 0, "delta": {**role, "content": ""}, "finish_reason": None}
         yield frame({**head, "choices": [empty]})
@@ -413,11 +433,9 @@ def frame(value: Any) -> bytes:
 # --- completions -----------------------------------------------------------------------------------------
 
 
+@openai_refusals
 async def completions(request: Request) -> Response:
-    try:
-        asked, stamp, started = await begun(request, COMPLETION, _native_completion, start_generate)
-    except Refusal as refusal:
-        return refused_openai(refusal)
+    asked, stamp, started = await begun(request, COMPLETION, _native_completion, start_generate)
     head = {
         "id": f"cmpl-{stamp.number(999)}",
         "object": "text_completion",
@@ -463,13 +481,18 @@ async def _completion_frames(
     usage: bool,
 ) -> AsyncIterator[bytes]:
     empty = {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}} if usage else {}
-    async for piece in pieces:
-        if piece.text or piece.thinking:
-            choice = {"text": piece.text, "index": 0, "finish_reason": None}
-            yield frame({**head, "choices": [choice], **named, **empty})
-        if piece.done:
-            choice = {"text": "", "index": 0, "finish_reason": piece.done}
-            yield frame({**head, "choices": [choice], **named, **empty})
+    try:
+        async for piece in pieces:
+            if piece.text or piece.thinking:
+                choice = {"text": piece.text, "index": 0, "finish_reason": None}
+                yield frame({**head, "choices": [choice], **named, **empty})
+            if piece.done:
+                choice = {"text": "", "index": 0, "finish_reason": piece.done}
+                yield frame({**head, "choices": [choice], **named, **empty})
+    except Refusal:  # as in a chat
+        choice = {"text": "", "index": 0, "finish_reason": None}
+        yield frame({**head, "choices": [choice], **named, "model": "", **empty})
+        return
     if usage:
         yield frame({**head, "choices": [], **named, "usage": _usage(started)})
     yield b"data: [DONE]\n\n"
@@ -483,13 +506,10 @@ async def models(request: Request) -> Response:
     return reply_line({"object": "list", "data": found or None})
 
 
+@openai_refusals
 async def model(request: Request) -> Response:
     typed = request.path_params["model"]
-    try:
-        found = described(practice_of(request), typed)
-    except Refusal as refusal:
-        return refused_openai(refusal)
-    return reply_line(_listed(found, typed))
+    return reply_line(_listed(described(practice_of(request), typed), typed))
 
 
 def _listed(model: Model, shown: str) -> dict[str, Any]:
@@ -501,21 +521,19 @@ def _listed(model: Model, shown: str) -> dict[str, Any]:
     }
 
 
+@openai_refusals
 async def embeddings(request: Request) -> Response:
     practice = practice_of(request)
-    try:
-        with middleware():
-            asked = read_body(await request.body(), EMBED)
-            encoding = asked.get("encoding_format", "")
-            if encoding.lower() not in ("", "float", "base64"):
-                raise Refusal("encoding", value=encoding)
-            if asked.get("input") in (None, []):
-                raise Refusal("input")
-        texts = input_texts(asked) or [""]
-        loaded, meter, most = await start_embed(practice, asked, "not found, pull")
-        made = vectors(practice, loaded, meter, most, asked, texts)
-    except Refusal as refusal:
-        return refused_openai(refusal)
+    with middleware():
+        asked = read_body(await request.body(), EMBED)
+        encoding = asked.get("encoding_format", "")
+        if encoding.lower() not in ("", "float", "base64"):
+            raise Refusal("encoding", value=encoding)
+        if asked.get("input") in (None, []):
+            raise Refusal("input")
+    texts = input_texts(asked) or [""]
+    loaded, meter, most = await start_embed(practice, asked, "not found, pull")
+    made = vectors(practice, loaded, meter, most, asked, texts)
     shown = [packed(vector) for vector in made] if encoding.lower() == "base64" else made
     data = [{"object": "embedding", "embedding": one, "index": i} for i, one in enumerate(shown)]
     usage = {"prompt_tokens": meter.prompt_tokens, "total_tokens": meter.prompt_tokens}

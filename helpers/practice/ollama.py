@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from . import prompts
 from .clock import Meter, rfc3339
-from .engines import Ask, Logprob, Piece, llamacpp, vision
+from .engines import NOTHING, Ask, Logprob, Piece, llamacpp, vision
 from .engines.tokens import split
 from .errors import Refusal, refuse_format
 from .gojson import encode, float32
@@ -145,13 +145,17 @@ async def start_generate(practice: Practice, asked: dict[str, Any], stamp: Stamp
         rendered = prompts.of_generate(model, asked, messages, think)
         if asked.get("_debug_render_only"):
             return Started(model, meter, stamp, rendered=rendered)
+    wanted = _format(asked)
+    bound = (
+        asked.get("raw") or wanted is not None
+    )  # what goes on with a text, or is JSON, begins with no thought
     ask = Ask(
         messages,
         options,
         stamp.draws(options),
         raw=prompt if asked.get("raw") else None,
-        format=_format(asked),
-        think=think and not asked.get("raw"),  # what goes on with a bare text does not begin with a thought
+        format=wanted,
+        think=think and not bound,
         logprobs=logprobs,
         truncate=asked.get("truncate", True),
     )
@@ -235,8 +239,10 @@ async def _ready(
     shift: bool,
     late: Refusal | None = None,
 ) -> Started:
-    """The reply with its first piece made, so that what fails before it is a refusal; `late` is one that is
-    raised after the thinking. Raises Refusal.
+    """The reply with its first piece made, so that what fails before it is a refusal. Raises Refusal.
+
+    A model that has thought is told of a format when it begins to answer, and begins anew: there stands an
+    empty piece, and there `late` is raised.
     """
     model = loaded.model
     pictured = any(message.get("images") for message in ask.messages)
@@ -258,10 +264,16 @@ async def _ready(
 
     async def all_pieces() -> AsyncIterator[Piece]:
         async with aclosing(pieces):
-            piece = first
+            piece, thought = first, False
             while True:
-                if late and not piece.thinking and piece.done != "length":
-                    raise late
+                if thought and not piece.thinking and not piece.done:
+                    thought = False
+                    if late or ask.format is not None:
+                        yield Piece(logprobs=piece.logprobs[:1])
+                        meter.again(piece.tokens)
+                    if late:
+                        raise late
+                thought = thought or bool(piece.thinking)
                 yield piece
                 if piece.done:
                     break
@@ -378,7 +390,7 @@ async def _chat_chunks(started: Started, head: dict[str, Any]) -> AsyncIterator[
                 }
             ]
             calls += 1
-        if len(message) > 2 or piece.text or (piece.logprobs and not piece.done):
+        if piece.text or len(message) > 2 or (piece.logprobs and not piece.done) or piece == NOTHING:
             yield {
                 **head,
                 "created_at": rfc3339(started.meter.at()),

@@ -6,6 +6,7 @@ Source of every rule and shape: openai/responses.go and middleware/openai.go, v0
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from .compat import (
     begun,
     call_arguments,
     native_picture,
-    refused_openai,
+    openai_refusals,
     reply_line,
     tool_call,
 )
@@ -172,11 +173,9 @@ REQUEST = Struct(
 )
 
 
+@openai_refusals
 async def responses(request: Request) -> Response:
-    try:
-        asked, _, started = await begun(request, REQUEST, _native, start_chat)
-    except Refusal as refusal:
-        return refused_openai(refusal)
+    asked, _, started = await begun(request, REQUEST, _native, start_chat)
     pieces = pieces_of(started)
     if asked.get("stream"):
         frames = _frames(_events(pieces, asked, started))
@@ -513,11 +512,12 @@ def _summary(own_id: str, index: int, **said: str) -> dict[str, Any]:
 
 async def _frames(events: Events) -> AsyncIterator[bytes]:
     number = 0
-    async for kind, data in events:
-        data = _streamed(data)
-        line = encode(_sorted({**data, "type": kind, "sequence_number": number}))
-        yield f"event: {kind}\ndata: ".encode() + line + b"\n\n"
-        number += 1
+    with suppress(Refusal):  # a model that fails ends the stream, and no event says so
+        async for kind, data in events:
+            data = _streamed(data)
+            line = encode(_sorted({**data, "type": kind, "sequence_number": number}))
+            yield f"event: {kind}\ndata: ".encode() + line + b"\n\n"
+            number += 1
 
 
 def _streamed(data: dict[str, Any]) -> dict[str, Any]:

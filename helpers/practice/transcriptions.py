@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .compat import middleware, refused_openai, reply_line
+from .compat import middleware, openai_refusals, reply_line
 from .errors import Refusal
 from .ollama import pieces_of, start_chat
 from .replies import route
@@ -26,17 +26,15 @@ ORDER = (
 QUESTION = "What exact words are spoken in this audio?"
 
 
+@openai_refusals
 async def transcriptions(request: Request) -> Response:
     body = await request.body()
     practice, stamp = practice_of(request), Stamp.of(request, body)
-    try:
-        with middleware():
-            fields, sound = _form(request.headers.get("content-type", ""), body)
-            native = _native(fields, sound)
-        started = await start_chat(practice, native, stamp)
-        text = "".join([piece.text async for piece in pieces_of(started)]).strip()
-    except Refusal as refusal:
-        return refused_openai(refusal)
+    with middleware():
+        fields, sound = _form(request.headers.get("content-type", ""), body)
+        native = _native(fields, sound)
+    started = await start_chat(practice, native, stamp)
+    text = "".join([piece.text async for piece in pieces_of(started)]).strip()
     if fields.get("response_format") == "text":
         return Response(text, headers={"content-type": "text/plain"})
     return reply_line({"text": text})

@@ -55,6 +55,9 @@ class Piece(NamedTuple):
     done: str = ""
 
 
+NOTHING = Piece()
+
+
 class Engine(Protocol):
     """How a model makes its replies."""
 

@@ -130,11 +130,14 @@ class Script:
             return self._thought(ask, plan, random, left)
         return self._write(plan.said, ask, random, left, strays=ask.format is None)
 
-    def _thought(self, ask: Ask, plan: Plan, random: Random, left: int) -> Iterator[Piece]:
+    def _thought(self, ask: Ask, plan: Plan, random: Random, most: int) -> Iterator[Piece]:
+        """Thinking, then the text or the calls; with a format the text has `most` tokens of its own."""
+        left = most
         if plan.thinking:
             for piece in self._write(plan.thinking, ask, random, left, end=""):
                 left -= piece.tokens
-                yield piece._replace(thinking=piece.text, text="")
+                if piece.text or piece.done:
+                    yield piece._replace(thinking=piece.text, text="")
                 if piece.done:
                     return
         if plan.calls:
@@ -144,6 +147,7 @@ class Script:
                 yield Piece(tool_call=call, logprobs=tuple(told), tokens=len(written))
             yield Piece(done="stop")
             return
+        left = left if ask.format is None else most
         yield from self._write(plan.said, ask, random, left, strays=ask.format is None)
 
     # --- which words ------------------------------------------------------------------------------
